@@ -1,1 +1,17 @@
-"""q35ref: reference, proofs and conformance oracle for the 3.5-bit (4+3) weight format."""
+"""q35ref: reference, proofs and conformance oracle for the 3.5-bit (4+3) weight format.
+
+>>> import numpy as np
+>>> import q35ref
+>>> q35ref.reference.pack_pair(5, -2)
+46
+>>> qt = q35ref.quantize(np.linspace(-1, 1, 64, dtype=np.float32).reshape(32, 2), group_size=16)
+>>> q35ref.dequantize(qt).shape
+(32, 2)
+"""
+
+from q35ref import reference
+from q35ref.tensor import QuantizedTensor, dequantize, matmul, quantize
+
+__version__ = "0.1.0"
+
+__all__ = ["QuantizedTensor", "__version__", "dequantize", "matmul", "quantize", "reference"]

@@ -1,0 +1,164 @@
+"""How far restored weights are from the originals, against what the theorem allows.
+
+The error of each weight is taken twice: for the exact value ``scale * gain * q + offset`` against
+``max(half step, distance to the lane's interval)`` (theorem ``quantize_error_le``), and for the restored float32
+against that bound plus ``u * abs(value) + 2**-150``.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from q35ref import reference
+from q35ref.backends import fastest
+from q35ref.backends.numpy.blocks import Block, blocks, lane_gains, lane_limits
+from q35ref.backends.numpy.float32 import Float64, two_sum
+from q35ref.backends.protocol import Float32, Int8
+from q35ref.backends.validate import require_array, require_finite
+from q35ref.reference.float32 import exact
+from q35ref.reference.lanes import group_length
+from q35ref.tensor import QuantizedTensor, dequantize
+
+U = 2.0**-24
+"""Unit roundoff of float32."""
+
+HALF_SUBNORMAL = 2.0**-150
+"""Half the smallest positive float32."""
+
+CLOSE = 1 - 2.0**-50
+"""A ratio evaluated in double is off by less than 2**-50 of itself: from here on it is settled exactly."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The errors of one quantized matrix."""
+
+    weights: int
+    """Number of weights."""
+    rmse: float
+    """Root of the mean squared error of the restored float32."""
+    normalized_rmse: float
+    """RMSE over the weights' standard deviation; NaN where all weights are equal."""
+    worst_error: float
+    """Largest error of a restored float32."""
+    exact_ratio: float
+    """Largest error of an exact value over its bound: at most 1 if the theorem holds, as it stands."""
+    restored_ratio: float
+    """Largest error of a restored float32 over its bound."""
+
+    @property
+    def within_bound(self) -> bool:
+        """Whether no weight is farther from its restored value than the theorem allows."""
+        return self.exact_ratio <= 1 and self.restored_ratio <= 1
+
+
+def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
+    """Measure every weight of ``float32[K, N]`` against its quantized form.
+
+    ``exact_ratio`` is rigorous: differences are taken exactly and rounded once, and rounding is monotone, so that
+    it passes 1 if and only if an error passes its bound. Errors: TypeError, ValueError.
+    """
+    require_array("weights", weights, np.float32, (qt.k, qt.n))
+    require_finite("weights", weights)
+    q = fastest().unpack(qt.packed, qt.k, qt.layout)
+    restored = dequantize(qt)
+    squares = worst_error = exact_ratio = restored_ratio = 0.0
+    for block in blocks(weights, qt.group_size):
+        w, out = block.cut(weights).astype(np.float64), block.cut(restored)
+        error, bound, value = _exact_errors(block, w, q, qt)
+        exact_ratio = max(exact_ratio, float((error / bound).max()))
+        with np.errstate(over="ignore"):
+            after = np.abs(w - out)
+            ratio = after / (bound + U * np.abs(value) + HALF_SUBNORMAL)
+            squares += float(np.square(after).sum())
+        close = np.nonzero(ratio >= CLOSE)
+        restored_ratio = max(restored_ratio, float(ratio.max(where=ratio < CLOSE, initial=0)))
+        if len(close[0]):
+            restored_ratio = max(restored_ratio, _settle(block, close, w, out, qt))
+        worst_error = max(worst_error, float(after.max()))
+    rmse = float(np.sqrt(squares / weights.size))
+    spread = float(weights.std(dtype=np.float64))
+    normalized = rmse / spread if spread > 0 else float("nan")
+    return Quality(weights.size, rmse, normalized, worst_error, exact_ratio, restored_ratio)
+
+
+def _settle(block: Block, at: tuple[NDArray[np.intp], ...], w: Float64, out: Float32, qt: QuantizedTensor) -> float:
+    """Return the largest restored ratio at some places of a block, by the reference, each distinct case once."""
+    scale, offset = (np.broadcast_to(block.spread(p), w.shape)[at] for p in (qt.scale, qt.offset))
+    cases = np.unique(np.stack([w[at], out[at].astype(np.float64), scale, offset, at[1] % 2]), axis=1)
+    ratios = []
+    for weight, value, s, b, lane in cases.T.tolist():
+        if not np.isfinite(value):
+            return float("inf")
+        error = abs(Fraction(weight) - Fraction(value))
+        ratios.append(error / reference.rounded_error_bound(weight, s, b, int(lane), qt.narrow_gain))
+    return _float_above(max(ratios))
+
+
+def _float_above(ratio: Fraction) -> float:
+    """Return a float next to a ratio that passes 1 exactly where the ratio does."""
+    nearest = float(ratio)
+    return float(np.nextafter(1, 2)) if ratio > 1 and nearest <= 1 else nearest
+
+
+def _exact_errors(block: Block, w: Float64, q: Int8, qt: QuantizedTensor) -> tuple[Float64, Float64, Float64]:
+    """Return each weight's error, its bound, and the exact value rounded to double."""
+    scale, offset = block.spread(qt.scale), block.spread(qt.offset)
+    gains = lane_gains(w.shape[1], qt.narrow_gain)
+    low, high = lane_limits(w.shape[1])
+    step = scale * gains
+    s, e = two_sum(w, -offset)
+    error = np.abs(_difference(s, e, step * block.cut(q)))
+    below, above = -_difference(s, e, step * low), _difference(s, e, step * high)
+    bound = np.maximum(np.maximum(below, above), step / 2)
+    return error, bound, step * block.cut(q) + offset
+
+
+def _difference(s: Float64, e: Float64, product: Float64) -> Float64:
+    """Return ``s + e - product``, exact up to the last addition's rounding."""
+    d, rest = two_sum(s, -product)
+    difference: NDArray[np.float64] = d + (rest + e)
+    return difference
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the reference said of a seeded sample of weights."""
+
+    weights: int
+    """Number of weights that were judged."""
+    differences: int
+    """How many integers or restored float32s differ from the reference's."""
+    exact_ratio: float
+    """As :attr:`Quality.exact_ratio`, from exact rationals."""
+    restored_ratio: float
+    """As :attr:`Quality.restored_ratio`, from exact rationals."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether every integer and float32 is the reference's, and within its bound."""
+        return self.differences == 0 and self.exact_ratio <= 1 and self.restored_ratio <= 1
+
+
+def judge_sample(weights: Float32, qt: QuantizedTensor, count: int, seed: int) -> Sample:
+    """Let the reference itself quantize and restore ``count`` weights chosen by ``seed``, and compare."""
+    require_array("weights", weights, np.float32, (qt.k, qt.n))
+    q = fastest().unpack(qt.packed, qt.k, qt.layout)
+    restored = dequantize(qt)
+    length = group_length(qt.k, qt.group_size)
+    rng = np.random.default_rng(seed)
+    differences, exact_ratio, restored_ratio = 0, Fraction(0), Fraction(0)
+    rows, columns = rng.integers(qt.k, size=count).tolist(), rng.integers(qt.n, size=count).tolist()
+    for row, column in zip(rows, columns, strict=True):
+        g = row // length
+        at = (float(qt.scale[g, column]), float(qt.offset[g, column]), row, qt.narrow_gain)
+        weight, integer, value = float(weights[row, column]), int(q[row, column]), float(restored[row, column])
+        differences += reference.quantize(weight, *at) != integer
+        differences += reference.rounded_dequantize(integer, *at) != exact("restored", value)
+        error = abs(exact("weight", weight) - reference.dequantize(integer, *at))
+        after = abs(exact("weight", weight) - exact("restored", value))
+        exact_ratio = max(exact_ratio, error / reference.error_bound(weight, *at))
+        restored_ratio = max(restored_ratio, after / reference.rounded_error_bound(weight, *at))
+    return Sample(count, differences, _float_above(exact_ratio), _float_above(restored_ratio))
