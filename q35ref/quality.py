@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from q35ref import reference
 from q35ref.backends import fastest
-from q35ref.backends.numpy.blocks import Block, blocks, lane_gains, lane_limits
+from q35ref.backends.numpy.blocks import Block, blocks, lanes
 from q35ref.backends.numpy.float32 import Float64, two_sum
 from q35ref.backends.protocol import Float32, Int8
 from q35ref.backends.validate import require_array, require_finite
@@ -26,6 +26,9 @@ U = 2.0**-24
 
 HALF_SUBNORMAL = 2.0**-150
 """Half the smallest positive float32."""
+
+ABOVE_ONE = float(np.nextafter(1, 2))
+"""What a ratio that is above 1 by less than a double can tell is rounded to."""
 
 CLOSE = 1 - 2.0**-50
 """A ratio evaluated in double is off by less than 2**-50 of itself: from here on it is settled exactly."""
@@ -57,8 +60,9 @@ class Quality:
 def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
     """Measure every weight of ``float32[K, N]`` against its quantized form.
 
-    ``exact_ratio`` is rigorous: differences are taken exactly and rounded once, and rounding is monotone, so that
-    it passes 1 if and only if an error passes its bound. Errors: TypeError, ValueError.
+    Both ratios pass 1 exactly where an error passes its bound: the exact values' errors are compared as sums of
+    two doubles, which hold them, and restored ratios too close to 1 for a double are settled by the reference.
+    Errors: TypeError, ValueError.
     """
     require_array("weights", weights, np.float32, (qt.k, qt.n))
     require_finite("weights", weights)
@@ -67,14 +71,14 @@ def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
     squares = worst_error = exact_ratio = restored_ratio = 0.0
     for block in blocks(weights, qt.group_size):
         w, out = block.cut(weights).astype(np.float64), block.cut(restored)
-        error, bound, value = _exact_errors(block, w, q, qt)
-        exact_ratio = max(exact_ratio, float((error / bound).max()))
+        ratio, bound, value = _exact_errors(block, w, q, qt)
+        exact_ratio = max(exact_ratio, ratio)
         with np.errstate(over="ignore"):
             after = np.abs(w - out)
-            ratio = after / (bound + U * np.abs(value) + HALF_SUBNORMAL)
+            ratios = after / (bound + U * np.abs(value) + HALF_SUBNORMAL)
             squares += float(np.square(after).sum())
-        close = np.nonzero(ratio >= CLOSE)
-        restored_ratio = max(restored_ratio, float(ratio.max(where=ratio < CLOSE, initial=0)))
+        close = np.nonzero(~(ratios < CLOSE))
+        restored_ratio = max(restored_ratio, float(ratios.max(where=ratios < CLOSE, initial=0)))
         if len(close[0]):
             restored_ratio = max(restored_ratio, _settle(block, close, w, out, qt))
         worst_error = max(worst_error, float(after.max()))
@@ -100,27 +104,38 @@ def _settle(block: Block, at: tuple[NDArray[np.intp], ...], w: Float64, out: Flo
 def _float_above(ratio: Fraction) -> float:
     """Return a float next to a ratio that passes 1 exactly where the ratio does."""
     nearest = float(ratio)
-    return float(np.nextafter(1, 2)) if ratio > 1 and nearest <= 1 else nearest
+    return max(nearest, ABOVE_ONE) if ratio > 1 else nearest
 
 
-def _exact_errors(block: Block, w: Float64, q: Int8, qt: QuantizedTensor) -> tuple[Float64, Float64, Float64]:
-    """Return each weight's error, its bound, and the exact value rounded to double."""
+def _exact_errors(block: Block, w: Float64, q: Int8, qt: QuantizedTensor) -> tuple[float, Float64, Float64]:
+    """Return the largest ratio of error to bound, and each weight's bound and exact value rounded to double."""
     scale, offset = block.spread(qt.scale), block.spread(qt.offset)
-    gains = lane_gains(w.shape[1], qt.narrow_gain)
-    low, high = lane_limits(w.shape[1])
-    step = scale * gains
-    s, e = two_sum(w, -offset)
-    error = np.abs(_difference(s, e, step * block.cut(q)))
-    below, above = -_difference(s, e, step * low), _difference(s, e, step * high)
-    bound = np.maximum(np.maximum(below, above), step / 2)
-    return error, bound, step * block.cut(q) + offset
+    low, high, gain = lanes(w.shape[1], qt.narrow_gain)
+    step = scale * gain
+    product = step * block.cut(q)
+    difference = two_sum(w, -offset)
+    error, rest = _minus(difference, product)
+    error, rest = np.abs(error), np.where(error < 0, -rest, rest)
+    above, above_rest = _minus(difference, step * high)
+    below, below_rest = _minus(difference, step * low)
+    bound = np.maximum(np.maximum(-below, above), step / 2)
+    passes = np.ones(w.shape, bool)
+    for limit, limit_rest in ((step / 2, 0), (above, above_rest), (-below, -below_rest)):
+        passes &= (error > limit) | ((error == limit) & (rest > limit_rest))
+    ratio = float((error / bound).max())
+    if passes.any():
+        ratio = max(ratio, ABOVE_ONE)
+    return ratio, bound, product + offset
 
 
-def _difference(s: Float64, e: Float64, product: Float64) -> Float64:
-    """Return ``s + e - product``, exact up to the last addition's rounding."""
-    d, rest = two_sum(s, -product)
-    difference: NDArray[np.float64] = d + (rest + e)
-    return difference
+def _minus(difference: tuple[Float64, Float64], product: Float64) -> tuple[Float64, Float64]:
+    """Return ``s + e - product`` as a double and the rest.
+
+    The double is the sum rounded, and the rest has the right sign and order: its own rounding is monotone.
+    """
+    s, e = difference
+    head, tail = two_sum(s, -product)
+    return two_sum(head, tail + e)
 
 
 @dataclass(frozen=True)

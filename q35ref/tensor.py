@@ -167,9 +167,8 @@ def matmul(a: NDArray[Any], qt: QuantizedTensor, activation_scale: ArrayLike | N
     result = np.asarray(out, np.float32)
     if activation_scale is None:
         return result
-    factor = to_float32(
-        "activation_scale", np.asarray(activation_scale, getattr(activation_scale, "dtype", np.float32))
-    )
+    numbers = np.asarray(activation_scale)
+    factor = to_float32("activation_scale", numbers.astype(np.float64) if numbers.dtype.kind in "iu" else numbers)
     require_finite("activation_scale", factor)
     if factor.shape not in ((), (len(result),)):
         raise ValueError(f"activation_scale: expected one number or shape ({len(result)},), got {factor.shape}")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from q35ref.backends.numpy.blocks import blocks, lane_gains, lane_limits
+from q35ref.backends.numpy.blocks import blocks, lanes
 from q35ref.backends.numpy.float32 import Float64, round_quotient, round_sum, two_sum
 from q35ref.backends.protocol import Float32
 from q35ref.backends.validate import require_finite, require_weights
@@ -85,8 +85,7 @@ def _best_range(
 
 def _squared_error(weights: Float64, narrow_gain: int) -> Callable[[Float32, Float32], Float64]:
     """Return the function from parameters ``[groups, columns]`` to the sum of squared errors of ``weights``."""
-    gains = lane_gains(weights.shape[1], narrow_gain)
-    low, high = lane_limits(weights.shape[1])
+    low, high, gains = lanes(weights.shape[1], narrow_gain)
     low, high = low * gains, high * gains
     scratch = np.empty_like(weights)
 

@@ -3,11 +3,17 @@
 import numpy as np
 
 from q35ref.backends.protocol import Int8, UInt8
-from q35ref.reference.codec import BYTES_PER_BLOCK, CODES_PER_BLOCK, dense_bytes, pair_count
+from q35ref.reference.codec import BYTES_PER_BLOCK, CODE_COUNT, CODES_PER_BLOCK, dense_bytes, pair_count
 from q35ref.reference.lanes import Layout
 
 WORD = np.dtype("<u8")
 """A block of codes as one number: little-endian on every machine."""
+
+CODE_MASK = np.uint8(CODE_COUNT - 1)
+"""The bits of a code."""
+
+CODES_AT_ONCE = 1 << 13
+"""Codes that are unpacked at a time, unless a column has more: as words they take 64 KiB."""
 
 
 def pack(q: Int8, layout: Layout) -> UInt8:
@@ -29,11 +35,15 @@ def pack(q: Int8, layout: Layout) -> UInt8:
 
 def unpack(packed: UInt8, k: int, layout: Layout) -> Int8:
     """Unpack checked ``uint8[N, column_bytes]`` into integers ``int8[K, N]``, column by column in memory."""
-    codes = packed if layout == "byte" else _dense_codes(packed, pair_count(k))
-    columns = np.empty((len(packed), 2 * codes.shape[1]), np.uint8)
-    # Subtracting the sign bit after flipping it extends the sign, modulo 256.
-    columns[:, 0::2] = ((codes >> 3) ^ 8) - np.uint8(8)
-    columns[:, 1::2] = ((codes & 7) ^ 4) - np.uint8(4)
+    pairs = pair_count(k)
+    columns = np.empty((len(packed), 2 * pairs), np.uint8)
+    at_once = max(1, CODES_AT_ONCE // pairs)
+    for start in range(0, len(packed), at_once):
+        part = packed[start : start + at_once]
+        codes = part if layout == "byte" else _dense_codes(part, pairs)
+        # Subtracting the sign bit after flipping it extends the sign, modulo 256.
+        columns[start : start + at_once, 0::2] = ((codes >> 3) ^ 8) - np.uint8(8)
+        columns[start : start + at_once, 1::2] = ((codes & 7) ^ 4) - np.uint8(4)
     return columns.view(np.int8)[:, :k].T
 
 
@@ -51,5 +61,6 @@ def _dense_codes(packed: UInt8, pairs: int) -> UInt8:
     words = padded.view(WORD)[:, :, 0]
     codes = np.empty((len(packed), blocks, CODES_PER_BLOCK), np.uint8)
     for place in range(CODES_PER_BLOCK):
-        np.copyto(codes[:, :, place], (words >> WORD.type(7 * place)) & WORD.type(127), casting="unsafe")
+        np.copyto(codes[:, :, place], words >> WORD.type(7 * place), casting="unsafe")  # keeps the low 8 bits
+    codes &= CODE_MASK
     return codes.reshape(len(packed), -1)[:, :pairs]

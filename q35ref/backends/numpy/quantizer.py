@@ -7,64 +7,85 @@ found by a test that cannot miss it, and decided by exact arithmetic on those el
 import numpy as np
 from numpy.typing import NDArray
 
-from q35ref.backends.numpy.blocks import blocks, lane_gains, lane_limits
+from q35ref.backends.numpy.blocks import blocks, lanes, places
 from q35ref.backends.numpy.float32 import Float64, round_sum, two_sum
 from q35ref.backends.protocol import Float32, Int8
 from q35ref.backends.validate import require_finite
 
-LARGEST_QUOTIENT = 2.0**10
-"""Quotients beyond this magnitude are clamped in every use: their rounding need not be exact."""
+LARGEST_QUOTIENT = 16.0
+"""Quotients of weights beyond this magnitude are clamped: their rounding need not be exact."""
 
-NEAR_TIE = 0.5 - 2.0**-40
-"""A quotient of magnitude up to 2**10, three roundings old, is off by less than 2**-40: closer to a half than
-this margin, and only there, its rounding may be wrong."""
+ROUNDINGS = 4
+"""More roundings than a quotient is old (a difference, a reciprocal, a product), in units of the work's type."""
+
+FLOAT32_RANGE = (2.0**-100, 2.0**100)
+"""Where scales lie in this range and nothing else is beyond it, no float32 quotient overflows, and one that
+underflows is next to 0, far from any half."""
 
 EXACT_RATIO = 2.0**24
 """Where offset and scale are within this factor of each other, ``scale * gain * q + offset`` is exact in double:
 it is below 17 times the larger one, and a multiple of 2**-24 times the smaller."""
+
+Work = NDArray[np.float32] | NDArray[np.float64]
 
 
 def quantize(w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
     """Quantize ``float32[K, N]`` with checked parameters; refuse weights that are not finite."""
     q = np.empty_like(w, np.int8)
     for block in blocks(w, group_size):
-        weights = block.cut(w)
-        if not np.isfinite(weights).all():
+        weights, scales, offsets = block.cut(w), block.spread(scale), block.spread(offset)
+        rows = lanes(weights.shape[1], narrow_gain)
+        parts: tuple[Work, ...] = (*rows, offsets, scales)
+        if _tame(weights, scales, offsets):
+            parts = tuple(part.astype(np.float32) for part in parts)
+        elif not np.isfinite(weights).all():
             require_finite("w", w)
-        length = weights.shape[1]
-        low, high = lane_limits(length)
-        gains = lane_gains(length, narrow_gain)
-        rounded = round_quotients(weights, block.spread(offset), block.spread(scale), gains)
+        low, high, gain, offsets_there, scales_there = parts
+        rounded = round_quotients(weights, offsets_there, scales_there, gain, largest=LARGEST_QUOTIENT)
         np.maximum(rounded, low, out=rounded)
         np.minimum(rounded, high, out=rounded)
         block.cut(q)[:] = rounded
     return q
 
 
-def round_quotients(weight: NDArray[np.floating], offset: Float64, scale: Float64, gain: Float64) -> Float64:
-    """Return ``rne((weight - offset) / (scale * gain))``, exact where its magnitude is below 2**10.
+def _tame(weights: Float32, scales: Float64, offsets: Float64) -> bool:
+    """Whether float32 will do for the approximate quotient; False for any weight that is not finite."""
+    least, most = FLOAT32_RANGE
+    extremes = (scales.max(), np.abs(offsets).max(), weights.max(), -weights.min())
+    return bool(scales.min() > least) and all(bool(extreme < most) for extreme in extremes)
 
-    Domain: weights, offsets and scales that are float32s, gains 1 or 2; shapes that broadcast to weight's.
+
+def round_quotients(weight: Float32, offset: Work, scale: Work, gain: Work, *, largest: float) -> Work:
+    """Return ``rne((weight - offset) / (scale * gain))``, exact where its magnitude is below ``largest``.
+
+    The quotient is evaluated in the parameters' type, off by less than a margin; closer to a half than that, and
+    only there, its rounding may be wrong, and is decided exactly.
+    Domain: float32 values, gains 1 or 2, nothing that overflows; shapes that broadcast to weight's.
     """
-    quotient: Float64 = weight - offset
+    quotient: Work = np.subtract(weight, offset, dtype=offset.dtype)
     quotient *= 1 / scale
     quotient *= 1 / gain
     rounded = np.rint(quotient)
     distance = quotient - rounded
-    near = np.abs(distance, out=distance) > NEAR_TIE
+    np.abs(distance, out=distance)
+    unit = np.finfo(offset.dtype).eps / 2
+    near = distance > 0.5 - ROUNDINGS * unit * largest
     if near.any():
-        at = np.nonzero(near & (np.abs(quotient) < LARGEST_QUOTIENT))
-        near_offset, near_scale, near_gain = (
-            np.broadcast_to(part, quotient.shape)[at] for part in (offset, scale, gain)
+        at = places(near)
+        spread = (
+            np.broadcast_to(part, quotient.shape)[at].astype(np.float64) for part in (weight, offset, scale, gain)
         )
-        rounded[at] = _decide(quotient[at], weight[at].astype(np.float64), near_offset, near_scale * near_gain)
+        near_weight, near_offset, near_scale, near_gain = spread
+        guess = quotient[at].astype(np.float64)
+        exact = _decide(guess, near_weight, near_offset, near_scale * near_gain)
+        rounded[at] = np.where(np.abs(guess) < largest, exact, rounded[at])
     return rounded
 
 
 def _decide(quotient: Float64, weight: Float64, offset: Float64, step: Float64) -> Float64:
     """Round ``(weight - offset) / step`` exactly, where the quotient is known to be next to a half.
 
-    ``tie = half * step`` is exact: 12 bits by 24. ``s = RN64(weight - offset)`` is on the same side of it as
+    ``tie = half * step`` is exact: 10 bits by 24. ``s = RN64(weight - offset)`` is on the same side of it as
     the exact difference, or equal to it; then the sum's error decides, and where that is 0 it is a tie.
     """
     half = np.rint(quotient - 0.5) + 0.5
@@ -86,7 +107,7 @@ def dequantize(q: Int8, scale: Float32, offset: Float32, group_size: int, narrow
         for block in blocks(q, group_size):
             integers = block.cut(q)
             scales, offsets = block.spread(scale), block.spread(offset)
-            product = integers * lane_gains(integers.shape[1], narrow_gain)
+            product = integers * lanes(integers.shape[1], narrow_gain).gain
             product *= scales
             sums_exact = (np.abs(offsets) <= scales * EXACT_RATIO) & (scales <= np.abs(offsets) * EXACT_RATIO)
             if (sums_exact | (offsets == 0)).all():
