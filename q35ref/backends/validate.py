@@ -15,6 +15,9 @@ from q35ref.reference.lanes import NARROW, WIDE, Layout, check_narrow_gain, grou
 CALIBRATIONS = ("minmax", "symmetric")
 """The methods that every backend computes, bit for bit."""
 
+AT_ONCE = 1 << 18
+"""Integers that are looked at together, so that what is made of them stays in the cache."""
+
 
 def require_array(name: str, value: object, dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
     """Refuse anything but an array of this dtype and shape, ``None`` standing for any length of at least 1.
@@ -53,11 +56,15 @@ def require_integers(q: Int8) -> None:
     odd = np.arange(len(q))[:, None] % 2
     lowest = np.where(odd, NARROW[0], WIDE[0]).astype(np.uint8)
     steps = np.where(odd, NARROW[1] - NARROW[0], WIDE[1] - WIDE[0]).astype(np.uint8)
-    outside = q.view(np.uint8) - lowest > steps  # modulo 256, what is too low is far too high
-    if outside.any():
-        row, column = (int(i) for i in np.argwhere(outside)[0])
-        low, high = lane_interval(row)
-        raise ValueError(f"q[{row}, {column}]: expected an integer from {low} to {high}, got {q[row, column]}")
+    columns_at_once = max(1, AT_ONCE // len(q))
+    for start in range(0, q.shape[1], columns_at_once):
+        part = q[:, start : start + columns_at_once]
+        outside = part.view(np.uint8) - lowest > steps  # modulo 256, what is too low is far too high
+        if outside.any():
+            row, column = (int(i) for i in np.argwhere(outside)[0])
+            low, high = lane_interval(row)
+            value = part[row, column]
+            raise ValueError(f"q[{row}, {start + column}]: expected an integer from {low} to {high}, got {value}")
 
 
 def require_parameters(

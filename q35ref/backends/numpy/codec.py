@@ -12,8 +12,8 @@ WORD = np.dtype("<u8")
 CODE_MASK = np.uint8(CODE_COUNT - 1)
 """The bits of a code."""
 
-CODES_AT_ONCE = 1 << 13
-"""Codes that are unpacked at a time, unless a column has more: as words they take 64 KiB."""
+CODES_AT_ONCE = 1 << 17
+"""Codes that are unpacked at a time, unless a column has more: as words they take 128 KiB."""
 
 
 def pack(q: Int8, layout: Layout) -> UInt8:

@@ -18,7 +18,7 @@ LARGEST_QUOTIENT = 16.0
 ROUNDINGS = 4
 """More roundings than a quotient is old (a difference, a reciprocal, a product), in units of the work's type."""
 
-FLOAT32_RANGE = (2.0**-100, 2.0**100)
+FLOAT32_RANGE = (2.0**-60, 2.0**60)
 """Where scales lie in this range and nothing else is beyond it, no float32 quotient overflows, and one that
 underflows is next to 0, far from any half."""
 
@@ -107,7 +107,8 @@ def dequantize(q: Int8, scale: Float32, offset: Float32, group_size: int, narrow
         for block in blocks(q, group_size):
             integers = block.cut(q)
             scales, offsets = block.spread(scale), block.spread(offset)
-            product = integers * lanes(integers.shape[1], narrow_gain).gain
+            product = integers.astype(np.float64)
+            product *= lanes(integers.shape[1], narrow_gain).gain
             product *= scales
             sums_exact = (np.abs(offsets) <= scales * EXACT_RATIO) & (scales <= np.abs(offsets) * EXACT_RATIO)
             if (sums_exact | (offsets == 0)).all():

@@ -1,0 +1,132 @@
+"""Run the examples of Markdown files, so that none of them can rot.
+
+    python -m tools.run_readme README.md
+
+A block fenced as ``console`` holds commands after ``$ `` (further lines after ``> ``) and, beneath each, what it
+prints: an exact line, or one with ``...`` where anything may stand; a line ``...`` alone stands for any lines. A
+command must exit with 0 unless the block ends in ``# exit status N``. A block fenced as ``python`` that holds
+``>>>`` is run as a doctest. All blocks of a file share one empty folder. Blocks fenced otherwise are not run.
+"""
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A fenced block: its language and text."""
+
+CONTINUED = "> "
+"""What the further lines of a command begin with."""
+
+TIMEOUT = 300
+"""Seconds that one command may take."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a block, and what it must print."""
+
+    text: str
+    expected: list[str]
+    status: int
+
+
+def commands(block: str) -> Iterator[Command]:
+    """Yield the commands of a console block.
+
+    >>> list(commands("$ true\\n$ false\\n# exit status 1\\n"))
+    [Command(text='true', expected=[], status=0), Command(text='false', expected=[], status=1)]
+    """
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        text, *lines = part.rstrip("\n").split("\n")
+        while lines and lines[0].startswith(CONTINUED):
+            text += "\n" + lines.pop(0).removeprefix(CONTINUED)
+        status = 0
+        if lines and (found := re.fullmatch(r"# exit status (\d+)", lines[-1])):
+            status = int(found[1])
+            lines.pop()
+        yield Command(text, lines, status)
+
+
+def matches(expected: list[str], printed: str) -> bool:
+    """Whether what was printed is what was expected.
+
+    >>> matches(["one", "...", "t...e"], "one\\ntwo\\nthree\\n"), matches(["one"], "two\\n")
+    (True, False)
+    """
+    patterns = []
+    for line in expected:
+        if line == "...":
+            patterns.append(r"(?:[^\n]*\n)*?")
+        else:
+            patterns.append(re.escape(line.rstrip()).replace(r"\.\.\.", r"[^\n]*") + r"[ ]*\n")
+    return re.fullmatch("".join(patterns), printed) is not None
+
+
+def run_console(block: str, folder: str) -> list[str]:
+    """Run a console block; return what is wrong with it."""
+    wrong = []
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    for command in commands(block):
+        done = subprocess.run(
+            ["bash", "-c", command.text],
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        printed = done.stdout + done.stderr
+        if done.returncode != command.status:
+            wrong.append(f"$ {command.text}\nexit status {done.returncode}, expected {command.status}\n{printed}")
+        elif command.expected and not matches(command.expected, printed):
+            expected = "\n".join(command.expected)
+            wrong.append(f"$ {command.text}\n--- expected\n{expected}\n--- printed\n{printed}")
+    return wrong
+
+
+def run_doctest(block: str, name: str) -> list[str]:
+    """Run a Python block's examples; return what is wrong with them."""
+    test = doctest.DocTestParser().get_doctest(block, {}, name, name, 0)
+    wrong: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=wrong.append)
+    return ["".join(wrong)] if wrong else []
+
+
+def run(path: Path) -> tuple[int, list[str]]:
+    """Run a file's examples; return how many blocks were run, and what is wrong with them."""
+    count, wrong = 0, []
+    with tempfile.TemporaryDirectory() as folder:
+        for language, block in FENCE.findall(path.read_text()):
+            if language == "console":
+                count, wrong = count + 1, wrong + run_console(block, folder)
+            elif language == "python" and ">>>" in block:
+                count, wrong = count + 1, wrong + run_doctest(block, str(path))
+    return count, wrong
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def main(files: tuple[Path, ...]) -> None:
+    """Run the examples of FILES; exit with 1 if one is wrong, or if a file has none."""
+    failed = False
+    for path in files:
+        count, wrong = run(path)
+        for text in wrong:
+            click.echo(f"{path}: {text}\n", err=True)
+        click.echo(f"{path}: {count} blocks run, {len(wrong)} wrong")
+        failed |= bool(wrong) or count == 0
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
