@@ -1,0 +1,166 @@
+"""Reading a safetensors file tensor by tensor.
+
+The safetensors library judges the header, and so do we: it lets duplicate keys pass. The tensors' bytes are read
+with plain reads, never through a memory map: when a mapped file is cut short underfoot, the system ends the whole
+process, whereas a read that comes back short is an error with a name.
+"""
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import safetensors
+
+from q35ref.backends.protocol import Float32, UInt8
+from q35ref.checkpoints.errors import CheckpointError, StrPath, naming, printable
+from q35ref.checkpoints.floats import FLOAT_DTYPES, decode
+from q35ref.checkpoints.header import LENGTH_BYTES, MAX_HEADER, Header, TensorInfo, parse_header
+from q35ref.checkpoints.schema import METADATA_ENTRY, TensorRecord, check_parts, parse_records
+from q35ref.tensor import QuantizedTensor
+
+CHUNK: Final = 1 << 20
+"""Bytes that are copied at a time."""
+
+
+class Checkpoint:
+    """An open safetensors file, plain or with quantized tensors. Use it in a ``with`` block.
+
+    Errors, here and in every method: CheckpointError, which names the file.
+    """
+
+    path: str
+    """The file's path."""
+    tensors: dict[str, TensorInfo]
+    """What the file stores, in the order of its bytes, parts of quantized tensors included."""
+    metadata: dict[str, str]
+    """Free text by key, without q35ref's own."""
+    records: dict[str, TensorRecord]
+    """The quantized tensors, by name; empty for a plain file."""
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = os.fspath(path)
+        with naming(path):
+            if not stat.S_ISREG(Path(path).stat().st_mode):
+                raise CheckpointError(path, "expected a regular file")
+            self._file = io.FileIO(path)
+        try:
+            with naming(path):
+                self._opened = os.fstat(self._file.fileno())
+                header = self._read_header()
+                self.tensors, self.metadata = header.tensors, header.metadata
+                self.records = parse_records(self.metadata.pop(METADATA_ENTRY, None))
+                check_parts(self.tensors, self.records)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the file."""
+        return self._opened.st_size
+
+    @property
+    def plain(self) -> dict[str, TensorInfo]:
+        """The tensors that are no part of a quantized one."""
+        parts = {part.name for record in self.records.values() for part in record.parts}
+        return {name: tensor for name, tensor in self.tensors.items() if name not in parts}
+
+    def chunks(self, name: str) -> Iterator[memoryview]:
+        """Yield the bytes of a stored tensor, a piece at a time; each piece is gone when the next one comes."""
+        tensor = self.tensors[name]
+        buffer = memoryview(bytearray(min(CHUNK, tensor.nbytes)))
+        for start in range(0, tensor.nbytes, CHUNK):
+            piece = buffer[: min(CHUNK, tensor.nbytes - start)]
+            self._fill(name, piece, start)
+            yield piece
+
+    def raw(self, name: str) -> UInt8:
+        """Return the bytes of a stored tensor."""
+        data = np.empty(self.tensors[name].nbytes, np.uint8)
+        for start in range(0, len(data), CHUNK):
+            self._fill(name, data[start : start + CHUNK].data, start)
+        return data
+
+    def read_float32(self, name: str) -> Float32:
+        """Return a float tensor in its own shape as float32; F64 is rounded once, F16 and BF16 widen exactly."""
+        if name not in self.tensors:
+            raise CheckpointError(self.path, f"tensor {printable(name)}: expected it in this file, found none")
+        tensor = self.tensors[name]
+        if tensor.dtype not in FLOAT_DTYPES:
+            expected = ", ".join(FLOAT_DTYPES)
+            raise CheckpointError(self.path, f"tensor {printable(name)}: expected {expected}, got {tensor.dtype}")
+        with naming(self.path):
+            return decode(f"tensor {printable(name)}", self.raw(name), tensor.dtype, tensor.shape)
+
+    def read_quantized(self, name: str) -> QuantizedTensor:
+        """Return a quantized tensor, checked: codes below 128, padding clear, parameters finite, scales > 0."""
+        if name not in self.records:
+            raise CheckpointError(self.path, f"tensor {printable(name)}: expected a quantized tensor of this file")
+        record = self.records[name]
+        packed, scale, offset = (self.raw(part.name).reshape(part.shape[0], -1) for part in record.parts)
+        with naming(self.path, name):
+            return QuantizedTensor(
+                packed,
+                scale.view("<f4").astype(np.float32, copy=False),
+                offset.view("<f4").astype(np.float32, copy=False),
+                record.k,
+                record.n,
+                record.group_size,
+                record.narrow_gain,
+                record.layout,
+            )
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that was written to since it was opened: what was read may be neither old nor new."""
+        now = os.fstat(self._file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
+            raise CheckpointError(self.path, "the file was changed while it was read")
+
+    def _read_header(self) -> Header:
+        size = self.file_bytes
+        if size < LENGTH_BYTES:
+            raise ValueError(f"expected a safetensors file, got {size} bytes: too short for a header")
+        prefix = bytearray(LENGTH_BYTES)
+        self._fill("header", memoryview(prefix), 0, base=0)
+        length = int.from_bytes(prefix, "little")
+        if length > min(MAX_HEADER, size - LENGTH_BYTES):
+            raise ValueError(
+                f"expected a header of at most {min(MAX_HEADER, size - LENGTH_BYTES)} bytes, got a length of {length}:"
+                " the file is cut short or no safetensors file"
+            )
+        self._ask_library()
+        text = bytearray(length)
+        self._fill("header", memoryview(text), 0, base=LENGTH_BYTES)
+        self._data = LENGTH_BYTES + length
+        return parse_header(text.decode(), size - self._data)
+
+    def _ask_library(self) -> None:
+        try:
+            with safetensors.safe_open(self.path, framework="np"):
+                pass
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"expected a safetensors file: {printable(str(error))}") from error
+
+    def _fill(self, name: str, target: memoryview, start: int, base: int | None = None) -> None:
+        """Fill ``target`` with a tensor's bytes from ``start`` on."""
+        with naming(self.path, name):
+            self._file.seek((self._data + self.tensors[name].start if base is None else base) + start)
+            done = 0
+            while done < len(target):
+                count = self._file.readinto(target[done:])
+                if not count:
+                    raise ValueError("the file was cut short while it was read")
+                done += count
