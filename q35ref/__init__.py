@@ -10,8 +10,8 @@
 """
 
 from q35ref import reference
+from q35ref.oracle import check
 from q35ref.tensor import QuantizedTensor, dequantize, matmul, quantize
+from q35ref.version import __version__
 
-__version__ = "0.1.0"
-
-__all__ = ["QuantizedTensor", "__version__", "dequantize", "matmul", "quantize", "reference"]
+__all__ = ["QuantizedTensor", "__version__", "check", "dequantize", "matmul", "quantize", "reference"]

@@ -1,0 +1,251 @@
+"""The problems that a kernel is given: every code and pair, edge shapes, numbers where kernels go wrong, and a
+seeded sample. Level 1 takes seconds, level 2 more of everything, level 3 the longest legal group too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from q35ref.backends.protocol import Float32, Int8
+from q35ref.oracle.problem import Array, Problem
+from q35ref.reference.lanes import LAYOUTS, MAX_GROUP_ROWS, NARROW, NARROW_GAINS, WIDE, group_count
+
+Rng = np.random.Generator
+
+EDGE_ROWS = (1, 2, 3, 7, 15, 16, 17, 18, 31, 32, 33, 48)
+"""Numbers of rows around the ends of a code, of a dense block and of a group."""
+
+GROUPINGS = (0, 16, 32, 1024)
+"""Group sizes: the whole column, short groups, and one longer than any edge shape."""
+
+LEVELS = (1, 2, 3)
+"""Legal levels."""
+
+SAMPLES = {1: 24, 2: 120, 3: 400}
+"""Random problems of each kind by level."""
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest float32."""
+
+REGIMES: tuple[tuple[float, float], ...] = (
+    (1.0, 0.0),
+    (0.1, -0.3),
+    (0.0123, 0.7),
+    (2.0**-3, 1.5),
+    (1.0, -(2.0**-60)),
+    (1.0, 2.0**-60),
+    (3.0, 1e-30),
+    (5592407.0, 1e-30),
+    (1e-3, 1000.0),
+    (2.0**-149, 0.0),
+    (3 * 2.0**-149, 5 * 2.0**-149),
+    (2.0**-126, -(2.0**-149)),
+    (1e-40, 1e-38),
+    (1e37, -1e37),
+    (2.0**123, 2.0**100),
+    (LARGEST / 8, 0.0),
+)
+"""Scales and offsets: ordinary ones, ties a hair away, sums that a double rounds twice, subnormals, huge ones."""
+
+
+def integers(k: int, n: int, rng: Rng) -> Int8:
+    """Return random legal integers ``int8[k, n]``."""
+    odd = np.arange(k)[:, None] % 2
+    low, high = np.where(odd, NARROW[0], WIDE[0]), np.where(odd, NARROW[1], WIDE[1])
+    return rng.integers(low, high + 1, (k, n)).astype(np.int8)
+
+
+def every_pair() -> Int8:
+    """Return one column for each of the 16 x 8 pairs, ``int8[2, 128]``."""
+    return np.array(list(product(range(WIDE[0], WIDE[1] + 1), range(NARROW[0], NARROW[1] + 1))), np.int8).T
+
+
+def parameters(k: int, n: int, group_size: int, rng: Rng) -> tuple[Float32, Float32]:
+    """Return ordinary random scales and offsets, with a column of each special regime mixed in at times."""
+    shape = (group_count(k, group_size), n)
+    scale = np.exp(rng.normal(-3, 1, shape)).astype(np.float32)
+    offset = (rng.normal(0, 4, shape) * scale).astype(np.float32)
+    return scale, offset
+
+
+def regime(index: int, k: int, n: int, group_size: int) -> tuple[Float32, Float32]:
+    """Return the same special scale and offset for every group."""
+    shape = (group_count(k, group_size), n)
+    scale, offset = REGIMES[index % len(REGIMES)]
+    return np.full(shape, scale, np.float32), np.full(shape, offset, np.float32)
+
+
+def shapes(level: int, rng: Rng) -> Iterator[tuple[int, int, int, int]]:
+    """Yield rows, columns, group size and gain: the edges, then random ones."""
+    for k in EDGE_ROWS:
+        for group_size, gain in product(GROUPINGS if k > 1 else (0,), NARROW_GAINS):
+            yield k, 1 + k % 3, group_size, gain
+    most = 40 * level
+    for _ in range(SAMPLES[level]):
+        k = int(rng.integers(1, most))
+        yield k, int(rng.integers(1, 5)), 16 * int(rng.integers(0, 4)), int(rng.choice(NARROW_GAINS))
+
+
+def near_ties(k: int, scale: Float32, offset: Float32, group_size: int, narrow_gain: int, rng: Rng) -> Float32:
+    """Return weights at, just below and just above half-way points of their lanes, and around the lanes' ends."""
+    rows = np.arange(k)
+    gains = np.where(rows % 2, narrow_gain, 1)[:, None]
+    groups = rows // group_size if group_size else np.zeros(k, np.int64)
+    halves = rng.integers(-20, 20, (k, scale.shape[1])) / 2
+    with np.errstate(over="ignore"):
+        exact = scale.astype(np.float64)[groups] * gains * halves + offset.astype(np.float64)[groups]
+        w = np.clip(exact, -LARGEST, LARGEST).astype(np.float32)
+        nudged = np.nextafter(w, np.where(rng.integers(0, 2, w.shape) == 1, np.float32(LARGEST), np.float32(-LARGEST)))
+    return np.where(rng.integers(0, 3, w.shape) == 0, w, nudged).astype(np.float32)
+
+
+def pack_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``pack``; those of ``unpack`` are the same integers the other way."""
+    for layout in LAYOUTS:
+        yield Problem("pack", 2, {"q": every_pair()}, layout)
+        for k, n, _, _ in shapes(level, rng):
+            yield Problem("pack", k, {"q": integers(k, n, rng)}, layout)
+
+
+def unpack_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``unpack``; for odd ``k`` the last narrow field holds an integer that must be ignored."""
+    for problem in pack_cases(level, rng):
+        k, n = problem.arrays["q"].shape
+        stored = integers(k + 1, n, rng) if k % 2 else problem.arrays["q"]
+        yield replace(problem, operation="unpack", arrays={"q": stored})
+
+
+def weights_cases(level: int, rng: Rng) -> Iterator[NDArray[np.float32]]:
+    """Yield weight matrices: random, constant, zero, subnormal, huge, and of very mixed size."""
+    for k, n, _, _ in shapes(level, rng):
+        yield rng.normal(0, 1, (k, n)).astype(np.float32)
+    for size in (1.0, 2.0**-149, 1e-40, 1e37, LARGEST):
+        yield np.clip(rng.normal(0, size, (33, 3)), -LARGEST, LARGEST).astype(np.float32)
+    for value in (0.0, -1.5, 2.0**-149, LARGEST):
+        yield np.full((17, 2), value, np.float32)
+    yield np.array([[-LARGEST], [LARGEST]], np.float32)
+    yield np.array([[0.0], [2.0**-149]], np.float32)
+    yield np.array([[1e-30], [16777215.0], [-1e-30]], np.float32)
+    exponents = rng.integers(-40, 40, (SAMPLES[level], 2, 8))
+    for exponent in exponents:
+        yield np.ldexp(rng.normal(0, 1, (2, 8)), exponent).astype(np.float32)
+
+
+def calibrate_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``calibrate``."""
+    for index, w in enumerate(weights_cases(level, rng)):
+        for method in ("minmax", "symmetric"):
+            group_size = GROUPINGS[index % len(GROUPINGS)]
+            yield Problem("calibrate", len(w), {"w": w}, group_size=group_size, method=method)
+
+
+def quantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``quantize``: each regime with ties, random weights inside and far outside the lanes."""
+    trap = {"w": [[0.5]], "scale": [[1.0]], "offset": [[-(2.0**-60)]]}
+    yield Problem("quantize", 1, {name: np.array(value, np.float32) for name, value in trap.items()})
+    for index in range(len(REGIMES) * level):
+        for gain, group_size in product(NARROW_GAINS, (0, 16)):
+            k = 40
+            scale, offset = regime(index, k, 4, group_size)
+            w = near_ties(k, scale, offset, group_size, gain, rng)
+            yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, "byte", group_size, gain)
+    for k, n, group_size, gain in shapes(level, rng):
+        scale, offset = parameters(k, n, group_size, rng)
+        spread = near_ties(k, scale, offset, group_size, gain, rng)
+        random = (rng.normal(0, 6, (k, n)) * scale.max() + offset.mean()).astype(np.float32)
+        for w in (spread, random):
+            yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, "byte", group_size, gain)
+    far = np.array([[LARGEST, -LARGEST], [-LARGEST, LARGEST]], np.float32)
+    small, zero = np.full((1, 2), 2.0**-149, np.float32), np.zeros((1, 2), np.float32)
+    yield Problem("quantize", 2, {"w": far, "scale": small, "offset": zero})
+
+
+def refusal_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``quantize`` that must be refused: one weight is a NaN or an infinity."""
+    for value, (k, row) in product((np.nan, np.inf, -np.inf), ((1, 0), (2, 1), (40, 17))):
+        w = rng.normal(0, 1, (k, 2)).astype(np.float32)
+        w[row, 1] = value
+        scale, offset = parameters(k, 2, 16, rng)
+        yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, group_size=16)
+
+
+def dequantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``dequantize``: every pair in each regime, then random ones."""
+    for index, gain in product(range(len(REGIMES)), NARROW_GAINS):
+        scale, offset = regime(index, 2, 128, 0)
+        yield Problem("dequantize", 2, {"q": every_pair(), "scale": scale, "offset": offset}, narrow_gain=gain)
+    for k, n, group_size, gain in shapes(level, rng):
+        for exponent in (0, int(rng.integers(-60, 60))):
+            scale, offset = parameters(k, n, group_size, rng)
+            offset = np.ldexp(offset, exponent).astype(np.float32)
+            q = integers(k, n, rng)
+            yield Problem("dequantize", k, {"q": q, "scale": scale, "offset": offset}, "byte", group_size, gain)
+
+
+def activations_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``quantize_activations``, ties included."""
+    for w in weights_cases(level, rng):
+        yield Problem("quantize_activations", w.shape[0], {"x": np.ascontiguousarray(w.T)})
+    for largest in (127.0, 127 * 2.0**-149, 1e-40, LARGEST, *np.exp(rng.normal(0, 9, 8 * level)).tolist()):
+        scale = np.maximum(np.float32(largest) / np.float32(127), np.float32(2.0**-149))
+        ties = (rng.integers(-253, 254, (2, 40)) / 2 * float(scale)).astype(np.float32)
+        ties[:, 0] = largest
+        yield Problem("quantize_activations", 40, {"x": ties})
+        towards = np.where(rng.integers(0, 2, ties.shape) == 1, np.float32(1), np.float32(-1))
+        nudged = np.nextafter(ties, towards).astype(np.float32)
+        nudged[:, 0] = largest
+        yield Problem("quantize_activations", 40, {"x": nudged})
+
+
+def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
+    """Yield problems of ``matmul``: edge shapes in both layouts, each regime, and accumulators at their extremes."""
+    for index, (k, n, group_size, gain) in enumerate(shapes(level, rng)):
+        m = 1 + index % 3
+        a = rng.integers(-128, 128, (m, k)).astype(np.int8)
+        scale, offset = parameters(k, n, group_size, rng) if index % 4 else regime(index // 4, k, n, group_size)
+        q = integers(k + k % 2, n, rng)
+        arrays: dict[str, Array] = {"a": a, "q": q, "scale": scale, "offset": offset}
+        yield Problem("matmul", k, arrays, LAYOUTS[index % 2], group_size, gain)
+    lengths = {1: (514, 40_001), 2: (514, 40_001, 300_001), 3: (514, 40_001, 300_001, MAX_GROUP_ROWS)}
+    for k in lengths[level]:
+        yield _extreme(k, (-128, WIDE[0], NARROW[0]), 2)
+        yield _extreme(k, (127, WIDE[1], NARROW[1]), 2)  # odd beyond 2**24: float32 cannot hold it
+        yield _extreme(k, (-128, WIDE[0], NARROW[0]), 1)
+
+
+def _extreme(k: int, numbers: tuple[int, int, int], gain: int) -> Problem:
+    """Return a problem with the same activation, wide and narrow integer throughout."""
+    activation, wide, narrow = numbers
+    q = np.tile(np.array([[wide], [narrow]], np.int8), (k // 2 + k % 2, 1))
+    a, one = np.full((1, k), activation, np.int8), np.ones((1, 1), np.float32)
+    return Problem("matmul", k, {"a": a, "q": q, "scale": one, "offset": one}, "dense", 0, gain)
+
+
+GENERATORS = {
+    "pack": pack_cases,
+    "unpack": unpack_cases,
+    "calibrate": calibrate_cases,
+    "quantize": quantize_cases,
+    "dequantize": dequantize_cases,
+    "quantize_activations": activations_cases,
+    "matmul": matmul_cases,
+    "refusal": refusal_cases,
+}
+"""The problems of each operation, and those that must be refused."""
+
+
+def problems(kind: str, level: int, seed: int) -> Iterator[Problem]:
+    """Yield the problems of an operation, or ``"refusal"``; the same ones for the same level and seed.
+
+    Errors: ValueError for an unknown kind or level.
+    """
+    if kind not in GENERATORS:
+        raise ValueError(f"kind: expected one of {', '.join(GENERATORS)}, got {kind!r}")
+    if level not in LEVELS:
+        raise ValueError(f"level: expected one of {LEVELS}, got {level}")
+    rng = np.random.default_rng([seed, list(GENERATORS).index(kind)])
+    for index, problem in enumerate(GENERATORS[kind](level, rng)):
+        yield replace(problem, origin=f"q35ref.oracle.problem({kind!r}, level={level}, seed={seed}, index={index})")

@@ -1,0 +1,72 @@
+"""The checks of the reference itself, which no comparison with itself could fail.
+
+The laws of :mod:`q35ref.contracts` and the contracts in the reference's docstrings run on it, and the committed
+vectors are replayed, whose expected values were computed by other definitions.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+
+from q35ref import contracts, vectors
+from q35ref.oracle.report import Finding, Result
+
+CASES = {1: 300, 2: 3000, 3: 20_000}
+"""Sampled cases of each law by level; small domains are always run through."""
+
+PACKAGE = "q35ref."
+"""What the names of all laws begin with; it is not printed."""
+
+
+def reference_results(
+    level: int, seed: int, wanted: Callable[[str], bool], command: Callable[[str], str]
+) -> Iterator[Result]:
+    """Yield a result for every law and every vector file that is wanted."""
+    begun = time.perf_counter()
+    for law in contracts.run_all(seed, CASES[level]):
+        name = f"law.{law.name.removeprefix(PACKAGE)}"
+        seconds, begun = time.perf_counter() - begun, time.perf_counter()
+        if not wanted(name):
+            continue
+        how = "every case" if law.exhausted else "a seeded sample"
+        finding = None
+        if law.violation is not None:
+            found = law.violation
+            finding = Finding("law", str(found.arguments), found.message, "the law", found.code, command(name))
+        yield Result(
+            name,
+            "law",
+            f"holds for {how}",
+            "passed" if finding is None else "failed",
+            law.cases,
+            failures=0 if finding is None else 1,
+            finding=finding,
+            seconds=seconds,
+        )
+    begun = time.perf_counter()
+    for replayed in vectors.replay():
+        name = f"vectors.{replayed.name}"
+        seconds, begun = time.perf_counter() - begun, time.perf_counter()
+        if not wanted(name):
+            continue
+        finding = None
+        if replayed.failures:
+            first = replayed.failures[0]
+            finding = Finding(
+                "vector",
+                first.id,
+                str(first.got),
+                str(first.expected),
+                first.code,
+                command(name),
+                tuple(first.flags),
+            )
+        yield Result(
+            name,
+            "vectors",
+            "gives what the committed vectors expect",
+            "passed" if finding is None else "failed",
+            replayed.cases,
+            failures=len(replayed.failures),
+            finding=finding,
+            seconds=seconds,
+        )

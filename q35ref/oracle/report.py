@@ -1,0 +1,176 @@
+"""What a run found, as text, as JSON (schema: ``report.schema.json``) and as JUnit XML."""
+
+import json
+import xml.etree.ElementTree as ET
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+"""Version of the JSON report."""
+
+Status = Literal["passed", "failed", "not checked"]
+
+MARKS = {"passed": "ok  ", "failed": "FAIL", "not checked": "--  "}
+"""How a status is printed."""
+
+
+class ConformanceError(AssertionError):
+    """A checked target broke a rule, or nothing was checked."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One broken rule, at the smallest input that was found to break it."""
+
+    kind: str
+    """``value``, ``shape``, ``raised``, ``accepted``, ``modified input``, ``law`` or ``vector``."""
+    place: str
+    """Where in the result."""
+    got: str
+    """What the target gave, in hexadecimal and decimal."""
+    expected: str
+    """What the rule allows."""
+    code: str
+    """Python that repeats it."""
+    command: str
+    """The command that runs the check again."""
+    bugs: tuple[str, ...] = ()
+    """Bug classes that explain what was given."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one check."""
+
+    name: str
+    """``operation.promise``."""
+    operation: str
+    """The operation, ``law`` or ``vectors``."""
+    promise: str
+    """The rule in one sentence."""
+    status: Status
+    cases: int = 0
+    """Calls, or cases of a law, that were judged."""
+    numbers: int = 0
+    """Single numbers that were compared."""
+    failures: int = 0
+    """Calls that broke the rule."""
+    no_verdict: int = 0
+    """Numbers on which the format gives no verdict."""
+    reason: str = ""
+    """Why it was not checked."""
+    finding: Finding | None = None
+    seconds: float = 0.0
+
+    def to_text(self) -> str:
+        """Return the result as it is printed: one line, and the finding beneath it."""
+        if self.status == "not checked":
+            return f"{MARKS[self.status]} {self.name}: not checked: {self.reason}"
+        counts = f"{self.cases} calls" if self.numbers else f"{self.cases} cases"
+        counts += f", {self.numbers} numbers" if self.numbers else ""
+        counts += f", {self.no_verdict} without a verdict" if self.no_verdict else ""
+        lines = [f"{MARKS[self.status]} {self.name}: {self.promise} ({counts}, {self.seconds:.1f} s)"]
+        if self.finding is not None:
+            found = self.finding
+            lines += [
+                f"     {self.failures} of {self.cases} broke it; the smallest input found:",
+                *(f"       {line}" for line in found.code.splitlines()),
+                f"     {found.kind}: {found.place}",
+                f"       got       {found.got}",
+                f"       expected  {found.expected}",
+                f"     fits: {', '.join(found.bugs) or 'no known bug class'}",
+                f"     again: {found.command}",
+            ]
+        return "\n".join(lines)
+
+
+@dataclass
+class Report:
+    """Every result of one run."""
+
+    target: str
+    level: int
+    seed: int
+    version: str
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of results by status."""
+        return Counter(result.status for result in self.results)
+
+    @property
+    def failures(self) -> list[Result]:
+        """The results that failed."""
+        return [result for result in self.results if result.status == "failed"]
+
+    @property
+    def exit_status(self) -> int:
+        """0 if something was checked and all of it passed, 1 if a check failed, 2 if nothing was checked."""
+        counts = self.counts
+        if counts["failed"]:
+            return 1
+        return 0 if counts["passed"] else 2
+
+    def raise_for_failures(self) -> None:
+        """Raise :class:`ConformanceError` if a check failed or nothing was checked."""
+        if self.exit_status == 1:
+            raise ConformanceError("\n".join(result.to_text() for result in self.failures))
+        if self.exit_status == 2:
+            raise ConformanceError(f"{self.target}: nothing was checked")
+
+    def summary(self) -> str:
+        """Return the closing line."""
+        counts = self.counts
+        verdict = {0: "conforms", 1: "does not conform", 2: "nothing was checked"}[self.exit_status]
+        return (
+            f"{self.target}, level {self.level}, seed {self.seed}: {counts['passed']} passed,"
+            f" {counts['failed']} failed, {counts['not checked']} not checked: {verdict}"
+        )
+
+    def to_text(self) -> str:
+        """Return the whole report as text."""
+        return "\n".join([*(result.to_text() for result in self.results), self.summary()])
+
+    def to_json(self) -> str:
+        """Return the report as JSON, as ``report.schema.json`` describes it."""
+        record: dict[str, Any] = {
+            "schema_version": SCHEMA_VERSION,
+            "q35ref_version": self.version,
+            "target": self.target,
+            "level": self.level,
+            "seed": self.seed,
+            "exit_status": self.exit_status,
+            "results": [asdict(result) for result in self.results],
+        }
+        return json.dumps(record, indent=1) + "\n"
+
+    def to_junit(self) -> str:
+        """Return the report as JUnit XML: a test suite with one test case a check."""
+        counts = self.counts
+        seconds = f"{sum(result.seconds for result in self.results):.3f}"
+        totals = {
+            "tests": str(len(self.results)),
+            "failures": str(counts["failed"]),
+            "errors": "0",
+            "skipped": str(counts["not checked"]),
+            "time": seconds,
+        }
+        suites = ET.Element("testsuites", totals)
+        suite = ET.SubElement(suites, "testsuite", {"name": f"q35ref check {self.target}", **totals})
+        for result in self.results:
+            attributes = {"classname": result.operation, "name": result.name, "time": f"{result.seconds:.3f}"}
+            case = ET.SubElement(suite, "testcase", attributes)
+            if result.status == "not checked":
+                ET.SubElement(case, "skipped", {"message": _legal_xml(result.reason)})
+            elif result.finding is not None:
+                message = f"{result.finding.place}: got {result.finding.got}, expected {result.finding.expected}"
+                ET.SubElement(case, "failure", {"message": _legal_xml(message)}).text = _legal_xml(result.to_text())
+        ET.indent(suites)
+        return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _legal_xml(text: str) -> str:
+    """Replace characters that XML 1.0 has no place for; a kernel's message may hold any."""
+    return "".join(c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" else "\ufffd" for c in text)

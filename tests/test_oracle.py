@@ -1,0 +1,355 @@
+"""The oracle: each planted bug is caught, cut down, explained; nothing is passed that was not checked."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+import q35ref
+from q35ref.backends import OPERATIONS
+from q35ref.backends.numpy import NumpyBackend
+from q35ref.oracle import ConformanceError, Problem, TargetError, check, problem, problems, resolve
+from q35ref.oracle.bugs import BUGS, DequantizesInDouble
+from q35ref.oracle.judge import REFUSAL, RULES
+from q35ref.oracle.report import Finding, Report, Result
+
+SCHEMA = json.loads(Path(q35ref.oracle.report.__file__).with_name("report.schema.json").read_text())
+
+SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
+    "AcceptsNan": ("quantize.refuses_nonfinite", ("w = np.array([[np.nan]]",)),
+    "ActivationsInFloat32": ("quantize_activations.integers", ("x = np.array([[",)),
+    "DequantizesInDouble": ("dequantize.exact", ("q = np.array([[0], [3]]", "scale = np.array([[5592407.0]]")),
+    "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20404), 127", "q = np.resize(np.array([[7], [3]]")),
+    "GainOnWideLane": ("matmul.acc", ("a = np.array([[1]]", "q = np.array([[1], [0]]", " = 1, 'byte', 0, 2")),
+    "GroupBoundaryOffByOne": ("matmul.acc", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
+    "Int16Accumulators": ("matmul.acc", ("a = np.full((1, 32), -128", "q = np.resize(np.array([[-8], [-4]]")),
+    "LanesSwapped": ("pack.bytes", ("q = np.array([[1]]", "layout = 'byte'")),
+    "MatmulIgnoresGain": ("matmul.acc", ("a = np.array([[0, 1]]", "q = np.array([[0], [1]]", " = 2, 'byte', 0, 2")),
+    "NarrowCodesWrap": ("quantize.integers", ("w = np.array([[0.0], [4.0]]", "scale = np.array([[1.0]]")),
+    "NarrowSignThreshold": ("unpack.integers", ("q = np.array([[0], [-1]]", "k, layout = 2, 'byte'")),
+    "NoSignExtension": ("unpack.integers", ("q = np.array([[-1], [0]]", "k, layout = 1, 'byte'")),
+    "OffsetBeforeScale": ("matmul.out", ("a = np.array([[0]]", "offset = np.array([[0.5]]", " = 1, 'byte', 0, 1")),
+    "OffsetFromUnroundedScale": (
+        "calibrate.offset",
+        ("w = np.array([[-0.5], [0.0]]", "group_size, method = 0, 'minmax'"),
+    ),
+    "OnesComplement": ("unpack.integers", ("q = np.array([[-1], [0]]", "k, layout = 1, 'byte'")),
+    "PacksBigEndian": ("pack.bytes", ("q = np.array([[1]]", "layout = 'dense'")),
+    "PaddingBitsSet": ("pack.bytes", ("q = np.array([[0]]", "layout = 'dense'")),
+    "QuantizerIgnoresGain": ("quantize.integers", ("w = np.array([[0.0], [1.0]]", "group_size, narrow_gain = 0, 2")),
+    "QuantizesInDouble": ("quantize.integers", ("w = np.array([[0.5]]", "offset = np.array([[-2.0**-60]]")),
+    "QuantizesInFloat32": ("quantize.integers", ("w = np.array([[0.5]]", "offset = np.array([[-2.0**-60]]")),
+    "RoundsHalfAway": ("quantize.integers", ("w = np.array([[0.5]]", "offset = np.array([[0.0]]")),
+    "RoundsHalfUp": ("quantize.integers", ("w = np.array([[0.5]]", "offset = np.array([[0.0]]")),
+    "RowSumMissing": ("matmul.out", ("a = np.array([[0]]", "offset = np.array([[0.5]]", " = 1, 'byte', 0, 1")),
+    "RowSumOverWholeRow": ("matmul.out", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
+    "ShortGroupDropped": ("matmul.acc", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
+    "Truncates": ("quantize.integers", ("w = np.array([[0.5]]", "scale = np.array([[1.0]]")),
+    "UnsignedActivations": ("matmul.acc", ("a = np.array([[0, -1]]", "q = np.array([[0], [1]]")),
+}
+"""For each planted bug the first rule that it breaks, and what the smallest input holds."""
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_each_planted_bug_is_caught_cut_down_and_explained(name: str) -> None:
+    bug = BUGS[name]
+    report = check(bug, only=[f"{bug.operation}.*"])
+    assert report.exit_status == 1
+    first = report.failures[0]
+    rule, parts = SMALLEST[name]
+    assert first.name == rule
+    assert first.finding is not None
+    assert [part for part in parts if part not in first.finding.code] == []
+    assert name in first.finding.bugs
+    assert len(first.finding.bugs) <= 2
+
+
+@pytest.mark.parametrize("name", ["NarrowCodesWrap", "RowSumMissing", "PacksBigEndian"])
+def test_the_printed_code_repeats_the_finding(name: str) -> None:
+    [*_, first] = check(BUGS[name], only=[SMALLEST[name][0]]).failures
+    assert first.finding is not None
+    setup, _, call = first.finding.code.rpartition("\n")
+    scopes: dict[str, dict[str, Any]] = {"bug": {"kernel": BUGS[name]()}, "numpy": {"kernel": NumpyBackend()}}
+    for scope in scopes.values():
+        exec(f"{setup}\nresult = {call}", scope)  # noqa: S102
+    results = [np.asarray(scope["result"][2] if "matmul" in call else scope["result"]) for scope in scopes.values()]
+    assert not np.array_equal(results[0], results[1])
+
+
+def test_every_bug_class_has_a_description_and_an_effect() -> None:
+    assert set(SMALLEST) == set(BUGS)
+    for bug in BUGS.values():
+        assert bug.__doc__
+        assert bug.effect
+        assert bug.operation in OPERATIONS
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_correct_kernel_passes_whatever_the_seed(seed: int) -> None:
+    report = check(NumpyBackend(), seed=seed)
+    assert report.exit_status == 0
+    assert report.counts["not checked"] == 0
+
+
+def test_the_same_seed_gives_the_same_problems_and_another_others() -> None:
+    for operation in OPERATIONS:
+        first, again, other = (list(problems(operation, 1, seed)) for seed in (1, 1, 2))
+        same = [
+            all(np.array_equal(a.arrays[k], b.arrays[k]) for k in a.arrays) for a, b in zip(first, again, strict=True)
+        ]
+        assert all(same)
+        assert any(a.k != b.k for a, b in zip(first, other, strict=False))
+    assert problem("pack", level=1, seed=1, index=3).origin.endswith("index=3)")
+
+
+def test_level_one_covers_every_code_every_pair_and_both_layouts() -> None:
+    found = list(problems("pack", 1, 1))
+    pairs = {tuple(pair) for p in found if p.k >= 2 for pair in p.arrays["q"][:2].T.tolist()}
+    assert pairs == {(wide, narrow) for wide in range(-8, 8) for narrow in range(-4, 4)}
+    assert {p.layout for p in found} == {"byte", "dense"}
+    codes = {int(c) for p in problems("unpack", 1, 1) if p.layout == "byte" for c in p.arguments()["packed"].ravel()}
+    assert codes == set(range(128))
+
+
+class Partial:
+    """A kernel that offers one operation."""
+
+    def pack(self, q: Any, layout: Any) -> Any:
+        return NumpyBackend().pack(q, layout)
+
+
+def test_what_a_kernel_lacks_is_not_checked_and_fails_only_if_required() -> None:
+    report = check(Partial())
+    assert report.exit_status == 0
+    assert report.counts["passed"] == 1
+    assert report.counts["not checked"] == len(RULES)  # all but pack, and the refusal
+    assert all("the target has no" in r.reason for r in report.results if r.status == "not checked")
+    required = check(Partial(), require=["pack", "quantize"])
+    assert required.exit_status == 1
+    assert {r.operation for r in required.failures} == {"quantize"}
+
+
+def test_nothing_checked_is_no_success() -> None:
+    report = check(object())
+    assert report.exit_status == 2
+    with pytest.raises(ConformanceError, match="nothing was checked"):
+        report.raise_for_failures()
+
+
+def test_correct_rounding_is_judged_only_where_it_is_claimed() -> None:
+    class Modest(DequantizesInDouble):
+        correctly_rounded = False
+
+    report = check(Modest(), only=["dequantize.*"])
+    assert [(r.name, r.status) for r in report.results] == [
+        ("dequantize.exact", "not checked"),
+        ("dequantize.bound", "passed"),
+    ]
+
+
+class Odd(NumpyBackend):
+    """A kernel whose ``pack`` is replaced by a test."""
+
+    def __init__(self, pack: Any) -> None:
+        self.do_pack = pack
+        self.calls = 0
+
+    def pack(self, q: Any, layout: Any) -> Any:
+        self.calls += 1
+        return self.do_pack(self, q, layout)
+
+
+def correct(q: Any, layout: Any) -> Any:
+    return NumpyBackend().pack(q, layout)
+
+
+def modify(kernel: Odd, q: Any, layout: Any) -> Any:
+    packed = correct(q, layout)
+    q[0, 0] = 0
+    return packed
+
+
+def fail(kernel: Odd, q: Any, layout: Any) -> Any:
+    raise RuntimeError("out of registers \x00")
+
+
+def flicker(kernel: Odd, q: Any, layout: Any) -> Any:
+    return correct(q, layout) ^ np.uint8(kernel.calls == 5)
+
+
+@pytest.mark.parametrize(
+    ("pack", "kind", "got"),
+    [
+        (modify, "modified input", "changed by the call"),
+        (fail, "raised", "RuntimeError: out of registers"),
+        (flicker, "value", "0x"),
+        (lambda kernel, q, layout: None, "shape", "NoneType"),
+        (lambda kernel, q, layout: correct(q, layout).astype(np.int32), "shape", "int32"),
+        (lambda kernel, q, layout: correct(q, layout)[:, :0], "shape", "uint8["),
+        (lambda kernel, q, layout: correct(q, layout).tolist(), "shape", "list"),
+    ],
+)
+def test_a_misbehaving_kernel_is_a_finding_and_the_run_goes_on(pack: Any, kind: str, got: str) -> None:
+    report = check(Odd(pack), only=["pack.*", "unpack.*"])
+    assert [(r.name, r.status) for r in report.results] == [("pack.bytes", "failed"), ("unpack.integers", "passed")]
+    finding = report.failures[0].finding
+    assert finding is not None
+    assert finding.kind == kind
+    assert got in finding.got
+    assert ("not deterministic" in finding.place) == (pack is flicker)
+    ET.fromstring(report.to_junit())  # noqa: S314
+
+
+class PartialMatmul(NumpyBackend):
+    """A matmul that returns integers only, or a result that comes and goes."""
+
+    def __init__(self, capricious: bool) -> None:
+        self.capricious = capricious
+
+    def matmul(self, *args: Any, **kwargs: Any) -> Any:
+        acc, row_sum, out = super().matmul(*args, **kwargs)
+        return acc, row_sum, out if self.capricious and acc is not None and acc.size % 2 else None
+
+
+def test_a_result_left_out_is_not_checked_but_one_that_comes_and_goes_fails() -> None:
+    report = check(PartialMatmul(capricious=False), only=["matmul.*"])
+    assert {r.name: r.status for r in report.results}["matmul.out"] == "not checked"
+    assert report.exit_status == 0
+    capricious = check(PartialMatmul(capricious=True), only=["matmul.out"])
+    assert capricious.exit_status == 1
+
+
+class Malformed(NumpyBackend):
+    """Results that are not tuples."""
+
+    def matmul(self, *args: Any, **kwargs: Any) -> Any:
+        return super().matmul(*args, **kwargs)[2]
+
+    def calibrate(self, *args: Any) -> Any:
+        return list(super().calibrate(*args))
+
+
+def test_a_result_that_is_no_tuple_is_a_finding() -> None:
+    report = check(Malformed(), only=["matmul.*", "calibrate.*"])
+    assert {r.finding.kind for r in report.failures if r.finding} == {"shape"}
+    assert len(report.failures) == 5
+
+
+def test_nan_results_are_never_masked() -> None:
+    class Nan(NumpyBackend):
+        def matmul(self, *args: Any, **kwargs: Any) -> Any:
+            acc, row_sum, out = super().matmul(*args, **kwargs)
+            return acc, row_sum, np.full_like(out, np.nan)
+
+        def dequantize(self, *args: Any, **kwargs: Any) -> Any:
+            return np.full_like(super().dequantize(*args, **kwargs), np.nan)
+
+    failed = {r.name for r in check(Nan(), only=["matmul.out", "dequantize.*"]).failures}
+    assert failed == {"matmul.out", "dequantize.bound", "dequantize.exact"}
+
+
+def test_what_comes_is_reported_as_it_comes() -> None:
+    seen: list[str] = []
+    report = check("numpy", only=["pack.*", "unpack.*"], on_result=lambda result: seen.append(result.name))
+    assert seen == [result.name for result in report.results] == ["pack.bytes", "unpack.integers"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"level": 4}, "level: expected one of"),
+        ({"seed": -1}, "seed: expected an integer >= 0"),
+        ({"require": ["multiply"]}, "require: expected operations among"),
+        ({"only": ["nonsense.*"]}, "only: no check matches nonsense"),
+    ],
+)
+def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check("numpy", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("cuda", "target: expected one of reference, numpy, python:MODULE:OBJECT"),
+        ("python:os", "target: expected one of"),
+        ("python:no_such_module_here:kernel", "ModuleNotFoundError"),
+        ("python:os:no_such_kernel", "AttributeError"),
+        ("python:os:path", "expected some of the methods"),
+        ("python:this_module_is_broken:kernel", "ZeroDivisionError"),
+        ("python:this_module_exits:kernel", "SystemExit"),
+    ],
+)
+def test_a_target_that_cannot_be_found_is_an_error(
+    target: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp_path.joinpath("this_module_is_broken.py").write_text("1 / 0")
+    tmp_path.joinpath("this_module_exits.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TargetError, match=message):
+        resolve(target)
+
+
+def test_a_module_of_the_current_folder_is_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "from q35ref.backends.numpy import NumpyBackend\nclass Mine(NumpyBackend): pass\nmine = Mine()\n"
+    tmp_path.joinpath("a_kernel_of_mine.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    for name in ("Mine", "mine"):
+        assert check(f"python:a_kernel_of_mine:{name}", only=["pack.*"]).exit_status == 0
+
+
+@pytest.mark.parametrize("target", [NumpyBackend, BUGS["NarrowCodesWrap"], Partial, object])
+def test_reports_keep_to_their_schema(target: Any) -> None:
+    report = check(target, only=["pack.*", "quantize.*"])
+    record = json.loads(report.to_json())
+    jsonschema.validate(record, SCHEMA)
+    assert record["exit_status"] == report.exit_status
+    suite = ET.fromstring(report.to_junit())[0]  # noqa: S314
+    assert suite.attrib["tests"] == str(len(report.results))
+    assert len(suite.findall("testcase/failure")) == report.counts["failed"] == int(suite.attrib["failures"])
+    assert len(suite.findall("testcase/skipped")) == report.counts["not checked"]
+    text = report.to_text()
+    assert all(result.name in text for result in report.results)
+    assert text.endswith(report.summary())
+
+
+def test_the_schema_refuses_what_it_does_not_describe() -> None:
+    record = json.loads(check("numpy", only=["pack.*"]).to_json())
+    changes: list[dict[str, Any]] = [{"extra": 1}, {"exit_status": 3}, {"results": []}]
+    for change in changes:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(record | change, SCHEMA)
+
+
+def test_failures_raise_with_their_findings() -> None:
+    with pytest.raises(ConformanceError, match="fits: NarrowCodesWrap"):
+        check(BUGS["NarrowCodesWrap"], only=["quantize.integers"]).raise_for_failures()
+    check("numpy", only=["pack.*"]).raise_for_failures()
+
+
+def test_a_failure_prints_all_that_is_needed() -> None:
+    finding = Finding("value", "q[k=1, n=0], narrow lane", "0xFC (-4)", "0x03 (3)", "code()", "again", ("Bug",))
+    result = Result("quantize.integers", "quantize", "rule", "failed", 9, 90, 2, 1, finding=finding)
+    text = result.to_text()
+    for part in ("2 of 9", "code()", "0xFC (-4)", "0x03 (3)", "fits: Bug", "again: again", "1 without a verdict"):
+        assert part in text
+    assert Report("t", 1, 1, "0", [result]).exit_status == 1
+
+
+def test_every_rule_has_a_name_of_its_own() -> None:
+    names = [rule.name for rule in (*RULES, REFUSAL)]
+    assert len(set(names)) == len(names)
+    assert all(rule.name.startswith(rule.operation + ".") for rule in (*RULES, REFUSAL))
+
+
+def test_a_long_problem_is_named_instead_of_written_out() -> None:
+    rng = np.random.default_rng(1)
+    long = Problem("pack", 4000, {"q": rng.integers(-4, 4, (4000, 1)).astype(np.int8)}, origin="make()")
+    assert (
+        long.code()
+        == "import q35ref\nproblem = make()  # too long to be written out\nkernel.pack(*problem.arguments().values())"
+    )
