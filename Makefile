@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := $(ROOT)/ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit contracts vectors examples bench lock clean
+.PHONY: help demo test lint unit conformance contracts vectors examples bench lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
@@ -41,7 +41,7 @@ $(VENV)/installed-weights: | $(VENV)/installed-run
 demo: $(VENV)/installed-run $(VENV)/installed-weights
 	$(BIN)/q35ref demo
 
-test: lint unit contracts vectors examples
+test: lint unit conformance contracts vectors examples
 
 lint: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -49,6 +49,10 @@ lint: $(VENV)/installed-test
 unit: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m pytest \
 	    --cov --cov-report=term --cov-fail-under=100
+
+conformance: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/q35ref check reference --level 2 --quiet
+	cd "$(ROOT)" && $(BIN)/q35ref check numpy --level 2
 
 contracts: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate

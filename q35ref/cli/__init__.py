@@ -1,0 +1,20 @@
+"""The ``q35ref`` command: parses, calls, prints. Everything that it does can be called from Python."""
+
+import click
+
+from q35ref.cli.check import check
+from q35ref.cli.checkpoint import dequantize, inspect, quantize
+from q35ref.cli.demo import demo
+from q35ref.cli.doctor import doctor
+from q35ref.cli.explain import explain
+from q35ref.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="q35ref")
+def main() -> None:
+    """Reference and conformance oracle for the 3.5-bit (4+3) weight format."""
+
+
+for command in (demo, quantize, dequantize, inspect, check, explain, doctor):
+    main.add_command(command)

@@ -1,0 +1,64 @@
+"""``q35ref check``: judge an implementation."""
+
+import sys
+from pathlib import Path
+
+import click
+
+import q35ref.oracle as oracle
+from q35ref.atomic import write_text
+from q35ref.cli.output import UsageProblem
+from q35ref.oracle.cases import LEVELS
+
+
+@click.command()
+@click.argument("target")
+@click.option("--level", type=click.IntRange(min(LEVELS), max(LEVELS)), default=1, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
+@click.option("--require", metavar="OP[,OP]", default="", help="Operations that the target must have.")
+@click.option("--only", metavar="GLOB", multiple=True, default=("*",), help="Checks to run, by name. May be repeated.")
+@click.option("--quiet", is_flag=True, help="Print failures and the closing line only.")
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report as JSON.")
+@click.option("--junit", "junit_path", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
+def check(
+    target: str,
+    level: int,
+    seed: int,
+    require: str,
+    only: tuple[str, ...],
+    quiet: bool,
+    json_path: Path | None,
+    junit_path: Path | None,
+) -> None:
+    """Check TARGET against the reference: reference, numpy, or python:MODULE:OBJECT.
+
+    OBJECT has some of the methods of q35ref.backends.Backend; what it lacks is not checked. Each failure prints
+    the smallest input that was found, what was given and what was expected, and how to run it again.
+
+    Exit status: 0 all passed, 1 a check failed, 2 wrong usage or nothing was checked.
+    """
+    operations = [name for name in require.split(",") if name]
+
+    def show(result: oracle.Result) -> None:
+        if not quiet or result.status == "failed":
+            click.echo(result.to_text())
+
+    try:
+        report = oracle.check(
+            target,
+            level=level,
+            seed=seed,
+            require=operations,
+            only=only,
+            on_result=show,
+        )
+    except ValueError as error:
+        raise UsageProblem(str(error)) from error
+    click.echo(report.summary())
+    try:
+        for path, text in ((json_path, report.to_json), (junit_path, report.to_junit)):
+            if path is not None:
+                write_text(path, text())
+    except OSError as error:
+        raise UsageProblem(f"{error.filename}: {error.strerror}") from error
+    sys.exit(report.exit_status)

