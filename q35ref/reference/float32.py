@@ -93,5 +93,5 @@ def to_float32(x: Number) -> float:
     """
     rounded = round_float32(x)
     if abs(rounded) >= OVERFLOW:
-        return math.copysign(math.inf, rounded)
+        return math.inf if rounded > 0 else -math.inf
     return float(rounded)

@@ -37,9 +37,9 @@ def accumulate(activations: Sequence[int], column: Sequence[int], narrow_gain: i
 
     pre: len(activations) == len(column) and len(column) <= 4
     pre: all(-128 <= a <= 127 for a in activations)
-    pre: all(-4 <= q <= 3 for q in column)
     pre: 1 <= narrow_gain <= 2
-    pre: 0 <= first_row <= 1
+    pre: 0 <= first_row <= 8
+    pre: all(lane_interval(first_row + i)[0] <= q <= lane_interval(first_row + i)[1] for i, q in enumerate(column))
     post: abs(_) <= 1024 * len(column)
     """
     if len(activations) != len(column):
@@ -122,7 +122,7 @@ def output_bound(groups: int, magnitude: Fraction, activation_scale: Number | No
     roundings = 2 * groups + 1 + (1 if scaled else 0)
     relative = roundings * UNIT_ROUNDOFF
     if groups < 1 or relative >= 1:
-        raise ValueError(f"groups: expected 1 to {2**23 - 2}, got {groups}")
+        raise ValueError(f"groups: expected 1 to {2**23 - (2 if scaled else 1)}, got {groups}")
     factor = Fraction(1) if activation_scale is None else abs(exact("activation_scale", activation_scale))
     return relative / (1 - relative) * factor * magnitude + (MIN_SUBNORMAL / 2 if scaled else 0)
 

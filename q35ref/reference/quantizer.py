@@ -25,7 +25,6 @@ def quantize_on_grid(weight: int, step: int, offset: int, low: int, high: int) -
     pre: step >= 1
     pre: low <= high
     post: low <= _ <= high
-    post: abs(weight - (step * _ + offset)) * 2 <= doubled_error_bound_on_grid(weight, step, offset, low, high)
     """
     return clamp(round_half_even(weight - offset, step), low, high)
 

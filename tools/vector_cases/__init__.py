@@ -1,0 +1,1 @@
+"""What the vector files are made from: definitions independent of the reference, faulty variants, inputs."""
