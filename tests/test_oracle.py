@@ -23,7 +23,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "AcceptsNan": ("quantize.refuses_nonfinite", ("w = np.array([[np.nan]]",)),
     "ActivationsInFloat32": ("quantize_activations.integers", ("x = np.array([[",)),
     "DequantizesInDouble": ("dequantize.exact", ("q = np.array([[0], [3]]", "scale = np.array([[5592407.0]]")),
-    "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20404), 127", "q = np.resize(np.array([[7], [3]]")),
+    "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20406), 127", "q = np.resize(np.array([[7], [3]]")),
     "GainOnWideLane": ("matmul.acc", ("a = np.array([[1]]", "q = np.array([[1], [0]]", " = 1, 'byte', 0, 2")),
     "GroupBoundaryOffByOne": ("matmul.acc", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
     "Int16Accumulators": ("matmul.acc", ("a = np.full((1, 32), -128", "q = np.resize(np.array([[-8], [-4]]")),

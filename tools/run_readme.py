@@ -104,7 +104,8 @@ def run_doctest(block: str, name: str) -> list[str]:
 
 def run(path: Path) -> tuple[int, list[str]]:
     """Run a file's examples; return how many blocks were run, and what is wrong with them."""
-    count, wrong = 0, []
+    count = 0
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for language, block in FENCE.findall(path.read_text()):
             if language == "console":

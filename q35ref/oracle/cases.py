@@ -209,7 +209,7 @@ def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
         q = integers(k + k % 2, n, rng)
         arrays: dict[str, Array] = {"a": a, "q": q, "scale": scale, "offset": offset}
         yield Problem("matmul", k, arrays, LAYOUTS[index % 2], group_size, gain)
-    lengths = {1: (514, 40_001), 2: (514, 40_001, 300_001), 3: (514, 40_001, 300_001, MAX_GROUP_ROWS)}
+    lengths = {1: (514, 26_501), 2: (514, 26_501, 300_001), 3: (514, 26_501, 300_001, MAX_GROUP_ROWS)}
     for k in lengths[level]:
         yield _extreme(k, (-128, WIDE[0], NARROW[0]), 2)
         yield _extreme(k, (127, WIDE[1], NARROW[1]), 2)  # odd beyond 2**24: float32 cannot hold it

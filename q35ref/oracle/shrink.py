@@ -12,7 +12,7 @@ import numpy as np
 
 from q35ref.oracle.problem import AXES, Problem
 
-BUDGET = 4_000_000
+BUDGET = 1_000_000
 """Numbers that may be judged while one problem is cut down, each attempt counting for at least 250."""
 
 Fails = Callable[[Problem], bool]
