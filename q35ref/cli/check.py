@@ -9,6 +9,7 @@ import q35ref.oracle as oracle
 from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from q35ref.oracle.cases import LEVELS
+from q35ref.vectors import VectorFileError
 
 
 @click.command()
@@ -52,7 +53,7 @@ def check(
             only=only,
             on_result=show,
         )
-    except ValueError as error:
+    except (ValueError, RuntimeError, VectorFileError) as error:
         raise UsageProblem(str(error)) from error
     click.echo(report.summary())
     try:
