@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import q35ref
@@ -141,3 +141,15 @@ def test_the_same_seed_runs_the_same_cases(monkeypatch: pytest.MonkeyPatch) -> N
         contracts.run(law, seed=seed, count=20)
         runs.append(list(seen))
     assert runs[0] == runs[1] != runs[2]
+
+
+def test_symbolic_backend_finds_a_needle() -> None:
+    """The profile ``crosshair`` solves for an input that no sample would hit."""
+
+    @settings(backend="crosshair", deadline=None, max_examples=20, database=None)
+    @given(number=st.integers())
+    def search(number: int) -> None:
+        assert 3 * number != 370370367
+
+    with pytest.raises(AssertionError):
+        search()

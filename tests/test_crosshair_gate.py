@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import crosshair_gate
-from tools.crosshair_excuses import EXCUSES, Excuse
+from tools.crosshair_excuses import EXCUSES, NEVER_EXCUSED, Excuse
 from tools.crosshair_gate import Limits, compare_listings, find_modules, judge, listing, read_report
 
 GOOD = '''
@@ -53,6 +53,22 @@ def test_good_contracts_pass(tmp_path: Path) -> None:
     results, problems = crosshair_gate.check(tmp_path, ["laws"], expected, {"laws.planted.cube": EXCUSE}, LIMITS)
     assert problems == []
     assert list(crosshair_gate.table(results))[-1] == "4 contracts: 3 confirmed, 1 excused, 0 failed"
+
+
+def test_no_excuse_is_taken_for_what_must_be_confirmed(tmp_path: Path) -> None:
+    """Neither an excuse nor a removal gets round it, even with an updated list of contracts."""
+    expected = plant(tmp_path, GOOD)
+    excuses, required = {"laws.planted.halve": EXCUSE}, ("laws.planted.halve", "laws.planted.gone")
+    problems = crosshair_gate.check(tmp_path, ["laws"], expected, excuses, LIMITS, never_excused=required)[1]
+    assert "laws.planted.halve: must be confirmed, no excuse is taken" in problems
+    assert "laws.planted.gone: must be confirmed, but there is no such contract" in problems
+
+
+def test_what_must_be_confirmed_is_listed_and_not_excused() -> None:
+    """The lists that the gate really uses agree."""
+    expected = {line.split()[0] for line in crosshair_gate.EXPECTED.read_text(encoding="utf-8").splitlines()}
+    assert NEVER_EXCUSED <= expected
+    assert not NEVER_EXCUSED & EXCUSES.keys()
 
 
 @pytest.mark.parametrize("misspelt", ["pots: ", "post : ", "Post: ", "post:", "post[x]: ", "posts: ", "ensure post: "])

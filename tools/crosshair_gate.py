@@ -3,7 +3,8 @@
 CrossHair's exit status is no verdict: it is 0 for a misspelt ``post:``, an impossible ``pre:``, and no contract at
 all. So the gate reads the contracts itself, strictly, and compares their names and numbers with a committed list;
 runs CrossHair, one process a module and one more for its excused contracts; and demands a line that says
-"Confirmed over all paths" for every ``post:`` of every contract that ``crosshair_excuses`` does not excuse.
+"Confirmed over all paths" for every ``post:`` of every contract that ``crosshair_excuses`` does not excuse, and
+takes no excuse for the heart of the reference.
 Each module's contracts are also sampled, which fails if hardly any arguments meet their ``pre:`` lines.
 """
 
@@ -12,14 +13,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from q35ref.contracts import Contract, ContractError, read_contracts
-from tools.crosshair_excuses import EXCUSES, Excuse
+from tools.crosshair_excuses import EXCUSES, NEVER_EXCUSED, Excuse
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 """The repository."""
@@ -185,12 +186,17 @@ def check(
     excuses: Mapping[str, Excuse],
     limits: Limits,
     jobs: int = 2,
+    never_excused: Collection[str] = (),
 ) -> tuple[list[Result], list[str]]:
     """Check all contracts; return a result a module, and every problem."""
     modules, problems = find_modules(root, folders)
     problems += compare_listings(listing(modules), expected)
     names = {contract.name for module in modules for contract in module.contracts}
     problems += [f"{name}: is excused, but there is no such contract" for name in excuses if name not in names]
+    problems += [
+        f"{name}: must be confirmed, but there is no such contract" for name in never_excused if name not in names
+    ]
+    problems += [f"{name}: must be confirmed, no excuse is taken" for name in never_excused if name in excuses]
     used = len(names & excuses.keys())
     if used * MOST_EXCUSED > len(names):
         problems.append(f"{used} of {len(names)} contracts are excused: more than one in {MOST_EXCUSED}")
@@ -224,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             EXPECTED.write_text("\n".join(listing(modules)) + "\n", encoding="utf-8")
     else:
         expected = EXPECTED.read_text(encoding="utf-8").splitlines()
-        results, problems = check(ROOT, FOLDERS, expected, EXCUSES, Limits(), options.jobs)
+        results, problems = check(ROOT, FOLDERS, expected, EXCUSES, Limits(), options.jobs, NEVER_EXCUSED)
         print("\n".join(table(results)))
     for problem in problems:
         print(f"FAILED {problem}", file=sys.stderr)
