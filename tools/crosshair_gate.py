@@ -44,11 +44,11 @@ _LINE: Final = re.compile(r"(.+?):(\d+): (?:info|error): (.*)")
 class Limits:
     """How long CrossHair may take, in seconds."""
 
-    condition: float = 180
+    condition: float = 600
     """CPU time for a condition that must be confirmed."""
     excused: float = 2
     """CPU time for one that need not be."""
-    process: float = 1200
+    process: float = 2400
     """Time for a process: it hangs if it takes longer."""
 
 
