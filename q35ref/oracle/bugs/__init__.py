@@ -45,37 +45,14 @@ from q35ref.oracle.calls import Outcome, call
 from q35ref.oracle.judge import Rule
 from q35ref.oracle.problem import Problem
 
-_CLASSES: tuple[type[Bug], ...] = (
-    LanesSwapped,
-    NarrowSignThreshold,
-    NoSignExtension,
-    OnesComplement,
-    PacksBigEndian,
-    PaddingBitsSet,
-    Float32Accumulators,
-    GainOnWideLane,
-    GroupBoundaryOffByOne,
-    Int16Accumulators,
-    MatmulIgnoresGain,
-    OffsetBeforeScale,
-    RowSumMissing,
-    RowSumOverWholeRow,
-    ShortGroupDropped,
-    UnsignedActivations,
-    AcceptsNan,
-    ActivationsInFloat32,
-    DequantizesInDouble,
-    NarrowCodesWrap,
-    OffsetFromUnroundedScale,
-    QuantizerIgnoresGain,
-    QuantizesInDouble,
-    QuantizesInFloat32,
-    RoundsHalfAway,
-    RoundsHalfUp,
-    Truncates,
-)
 
-BUGS: dict[str, type[Bug]] = {bug.__name__: bug for bug in _CLASSES}
+def _concrete(base: type[Bug]) -> list[type[Bug]]:
+    """Return the bug classes below ``base``, but for those that only others are made of."""
+    below = [bug for subclass in base.__subclasses__() for bug in (subclass, *_concrete(subclass))]
+    return [bug for bug in below if not bug.__name__.startswith("_")]
+
+
+BUGS: dict[str, type[Bug]] = {bug.__name__: bug for bug in sorted(_concrete(Bug), key=lambda bug: bug.__name__)}
 """Every bug class by its name."""
 
 RESULT_PARTS = {
