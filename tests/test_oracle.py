@@ -22,8 +22,11 @@ SCHEMA = json.loads(Path(q35ref.oracle.report.__file__).with_name("report.schema
 SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "AcceptsNan": ("quantize.refuses_nonfinite", ("w = np.array([[np.nan]]",)),
     "ActivationsInFloat32": ("quantize_activations.integers", ("x = np.array([[",)),
+    "ActivationTailDropped": ("matmul.out", ("a = np.array([[0], [0], [0], [0], [1]]", " = 1, 'byte', 0, 1")),
+    "ColumnTailDropped": ("matmul.out", ("k, layout, group_size, narrow_gain = 1, 'byte', 0, 1",)),
+    "LongGroupsUseTheFirst": ("matmul.out", ("k, layout, group_size, narrow_gain = 65, 'byte', 64, 1",)),
     "DequantizesInDouble": ("dequantize.exact", ("q = np.array([[0], [3]]", "scale = np.array([[5592407.0]]")),
-    "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20406), 127", "q = np.resize(np.array([[7], [3]]")),
+    "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20325), 127", "q = np.resize(np.array([[7], [3]]")),
     "GainOnWideLane": ("matmul.acc", ("a = np.array([[1]]", "q = np.array([[1], [0]]", " = 1, 'byte', 0, 2")),
     "GroupBoundaryOffByOne": ("matmul.acc", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
     "Int16Accumulators": ("matmul.acc", ("a = np.full((1, 32), -128", "q = np.resize(np.array([[-8], [-4]]")),
@@ -49,7 +52,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "RowSumOverWholeRow": ("matmul.out", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
     "ShortGroupDropped": ("matmul.acc", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
     "Truncates": ("quantize.integers", ("w = np.array([[0.5]]", "scale = np.array([[1.0]]")),
-    "UnsignedActivations": ("matmul.acc", ("a = np.array([[0, -1]]", "q = np.array([[0], [1]]")),
+    "UnsignedActivations": ("matmul.acc", ("a = np.array([[-1]]", "q = np.array([[1], [0]]")),
 }
 """For each planted bug the first rule that it breaks, and what the smallest input holds."""
 
@@ -131,6 +134,8 @@ def test_what_a_kernel_lacks_is_not_checked_and_fails_only_if_required() -> None
     required = check(Partial(), require=["pack", "quantize"])
     assert required.exit_status == 1
     assert {r.operation for r in required.failures} == {"quantize"}
+    assert "required, but the target has no quantize" in required.to_text()
+    assert "require=['quantize']" in required.to_text()
 
 
 def test_nothing_checked_is_no_success() -> None:
@@ -223,6 +228,50 @@ def test_a_result_left_out_is_not_checked_but_one_that_comes_and_goes_fails() ->
     assert capricious.exit_status == 1
 
 
+class Masked(NumpyBackend):
+    """Results that hide from every comparison."""
+
+    def pack(self, q: Any, layout: Any) -> Any:
+        return np.ma.array(super().pack(q, layout), mask=True)
+
+
+def leave(kernel: Odd, q: Any, layout: Any) -> Any:
+    raise SystemExit(0)
+
+
+@pytest.mark.parametrize(("kernel", "kind"), [(Masked(), "shape"), (Odd(leave), "raised")])
+def test_neither_a_mask_nor_an_exit_gets_past(kernel: Any, kind: str) -> None:
+    [failure] = check(kernel, only="pack.*").failures
+    assert failure.finding is not None
+    assert failure.finding.kind == kind
+
+
+def test_one_static_buffer_for_all_results_is_judged_as_it_was_returned() -> None:
+    buffer = np.zeros(100_000, np.uint8)
+
+    class Static(NumpyBackend):
+        def pack(self, q: Any, layout: Any) -> Any:
+            packed = super().pack(q, layout)
+            view = buffer[: packed.size].reshape(packed.shape)
+            view[:] = packed
+            np.seterr(all="raise")
+            return view
+
+    assert check(Static(), only=["pack.*", "calibrate.*"]).exit_status == 0
+
+
+def test_a_kernel_that_multiplies_rounded_weights_fits_no_planted_bug() -> None:
+    class RoundsFirst(NumpyBackend):
+        def matmul(self, a: Any, packed: Any, k: Any, layout: Any, group_size: Any, gain: Any, s: Any, o: Any) -> Any:
+            w = self.dequantize(self.unpack(packed, k, layout), s, o, group_size, gain)
+            with np.errstate(over="ignore", invalid="ignore"):
+                return None, None, a.astype(np.float32) @ w
+
+    [failure] = check(RoundsFirst(), only="matmul.out").failures
+    assert failure.finding is not None
+    assert failure.finding.bugs == ()
+
+
 class Malformed(NumpyBackend):
     """Results that are not tuples."""
 
@@ -265,6 +314,7 @@ def test_what_comes_is_reported_as_it_comes() -> None:
         ({"seed": -1}, "seed: expected an integer >= 0"),
         ({"require": ["multiply"]}, "require: expected operations among"),
         ({"only": ["nonsense.*"]}, "only: no check matches nonsense"),
+        ({"only": "pack.*", "require": "matmul"}, "require: matmul is left out by only"),
     ],
 )
 def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -282,6 +332,7 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
         ("python:os:path", "expected some of the methods"),
         ("python:this_module_is_broken:kernel", "ZeroDivisionError"),
         ("python:this_module_exits:kernel", "SystemExit"),
+        ("python:this_kernel_is_broken:Kernel", "RuntimeError: no device"),
     ],
 )
 def test_a_target_that_cannot_be_found_is_an_error(
@@ -289,6 +340,8 @@ def test_a_target_that_cannot_be_found_is_an_error(
 ) -> None:
     tmp_path.joinpath("this_module_is_broken.py").write_text("1 / 0")
     tmp_path.joinpath("this_module_exits.py").write_text("raise SystemExit(3)")
+    broken = "class Kernel:\n    @property\n    def pack(self):\n        raise RuntimeError('no device')\n"
+    tmp_path.joinpath("this_kernel_is_broken.py").write_text(broken)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TargetError, match=message):
         resolve(target)

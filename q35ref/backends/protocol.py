@@ -33,7 +33,12 @@ class MatmulResult(NamedTuple):
 
 
 class Backend(Protocol):
-    """Every operation of the format. Inputs are never written; illegal input raises ValueError or TypeError."""
+    """Every operation of the format, arguments in this order.
+
+    The oracle passes fresh C-contiguous arrays and judges on legal input, with one exception: weights that are not
+    finite must be refused. Results are plain arrays of the dtype and shape that is named; inputs are never written.
+    Our own implementations take arrays in any order, and refuse all illegal input with ValueError or TypeError.
+    """
 
     name: str
     """What the implementation is called in reports."""
@@ -48,10 +53,17 @@ class Backend(Protocol):
         """Unpack ``uint8[N, column_bytes]`` into integers ``int8[K, N]``."""
 
     def calibrate(self, w: Float32, group_size: int, method: Method) -> tuple[Float32, Float32]:
-        """Return ``scale, offset``, each ``float32[G, N]``, by ``"minmax"`` or ``"symmetric"``."""
+        """Return ``scale, offset``, each ``float32[G, N]``, by ``"minmax"`` or ``"symmetric"``, bit for bit.
+
+        ``"clip"`` is never asked for: it has one implementation, used beside any backend.
+        """
 
     def quantize(self, w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
-        """Quantize weights ``float32[K, N]`` to integers ``int8[K, N]``."""
+        """Quantize weights ``float32[K, N]`` to integers ``int8[K, N]``, rounded as if in exact arithmetic.
+
+        Double arithmetic is not enough next to a tie: w = 0.5, offset = -2**-60, scale = 1 must give 1. How to
+        decide such cases exactly at little cost: ``q35ref/backends/numpy/quantizer.py``.
+        """
 
     def dequantize(self, q: Int8, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Float32:
         """Restore weights ``float32[K, N]`` from integers ``int8[K, N]``."""

@@ -17,6 +17,8 @@ class UsageProblem(click.ClickException):
 
 
 def console(stream: IO[str] | None = None) -> Console:
-    """Return a console on a stream, standard output unless told; a terminal's own width, else a wide one."""
+    """Return a console on a stream, standard output unless told; a terminal's own width, else a wide one.
+
+    Nothing that is printed is markup: names of tensors come from other people's files."""
     file: Any = stream if stream is not None else sys.stdout
-    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH, highlight=False, soft_wrap=False)
+    return Console(file=file, width=None if file.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False)

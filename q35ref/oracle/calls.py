@@ -14,23 +14,39 @@ class Outcome:
     """What came of one call."""
 
     result: Any = None
-    raised: Exception | None = None
+    """What was returned, arrays copied: the kernel may use its own again."""
+    raised: BaseException | None = None
     modified: str | None = None
     """Name of an input array that the call changed."""
 
 
 def call(kernel: object, problem: Problem) -> Outcome:
-    """Call a kernel's operation, arguments in the protocol's order, with fresh arrays of its own."""
+    """Call a kernel's operation, arguments in the protocol's order, with fresh arrays of its own.
+
+    A kernel that exits is one that raises; only Ctrl-C ends the run. NumPy's error state is restored afterwards.
+    """
     arguments = problem.arguments()
     before = {name: value.copy() for name, value in arguments.items() if isinstance(value, np.ndarray)}
     try:
-        result = getattr(kernel, problem.operation)(*arguments.values())
-    except Exception as error:
+        with np.errstate():
+            result = _kept(getattr(kernel, problem.operation)(*arguments.values()))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Outcome(raised=error)
     for name, array in before.items():
         if arguments[name].tobytes() != array.tobytes():
             return Outcome(result, modified=name)
     return Outcome(result)
+
+
+def _kept(result: Any) -> Any:
+    """Return a result that no later call can change."""
+    if type(result) is np.ndarray:
+        return result.copy()
+    if isinstance(result, tuple):
+        return tuple(_kept(part) for part in result)
+    return result
 
 
 def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:

@@ -21,6 +21,23 @@ EDGE_ROWS = (1, 2, 3, 7, 15, 16, 17, 18, 31, 32, 33, 48)
 GROUPINGS = (0, 16, 32, 1024)
 """Group sizes: the whole column, short groups, and one longer than any edge shape."""
 
+TILED_SHAPES = (
+    (64, 17, 16),
+    (65, 33, 64),
+    (100, 65, 32),
+    (127, 5, 64),
+    (130, 8, 128),
+    (256, 16, 128),
+    (257, 9, 128),
+    (300, 4, 256),
+    (1000, 2, 128),
+    (1001, 2, 0),
+)
+"""Rows, columns and group size around the widths by which kernels are tiled, with groups of the sizes in use."""
+
+ACTIVATION_ROWS = (1, 2, 3, 5, 8, 17)
+"""Rows of activations: one, few, and around the heights by which kernels are tiled."""
+
 LEVELS = (1, 2, 3)
 """Legal levels."""
 
@@ -29,6 +46,10 @@ SAMPLES = {1: 24, 2: 120, 3: 400}
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest float32."""
+
+EXTREMES = ((-128, WIDE[0], NARROW[0]), (127, WIDE[1], NARROW[1]), (-128, WIDE[1], NARROW[1]))
+"""Activation, wide and narrow integer of the largest and the smallest sums; those of the second are odd, so that
+beyond 2**24 float32 cannot hold them."""
 
 REGIMES: tuple[tuple[float, float], ...] = (
     (1.0, 0.0),
@@ -79,14 +100,18 @@ def regime(index: int, k: int, n: int, group_size: int) -> tuple[Float32, Float3
 
 
 def shapes(level: int, rng: Rng) -> Iterator[tuple[int, int, int, int]]:
-    """Yield rows, columns, group size and gain: the edges, then random ones."""
+    """Yield rows, columns, group size and gain: the edges, shapes at which kernels are tiled, then random ones."""
     for k in EDGE_ROWS:
         for group_size, gain in product(GROUPINGS if k > 1 else (0,), NARROW_GAINS):
             yield k, 1 + k % 3, group_size, gain
-    most = 40 * level
+    for index, (k, n, group_size) in enumerate(TILED_SHAPES):
+        yield k, n, group_size, 2 - index % 2
     for _ in range(SAMPLES[level]):
-        k = int(rng.integers(1, most))
-        yield k, int(rng.integers(1, 5)), 16 * int(rng.integers(0, 4)), int(rng.choice(NARROW_GAINS))
+        k, n = int(rng.integers(1, 40 * level)), int(rng.integers(1, 5))
+        yield k, n, 16 * int(rng.integers(0, 4)), int(rng.choice(NARROW_GAINS))
+    for _ in range(SAMPLES[level] // 4):
+        k, n = int(rng.integers(1, 150 * level)), int(rng.integers(1, 24))
+        yield k, n, 16 * int(rng.integers(0, 17)), int(rng.choice(NARROW_GAINS))
 
 
 def near_ties(k: int, scale: Float32, offset: Float32, group_size: int, narrow_gain: int, rng: Rng) -> Float32:
@@ -201,27 +226,34 @@ def activations_cases(level: int, rng: Rng) -> Iterator[Problem]:
 
 
 def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
-    """Yield problems of ``matmul``: edge shapes in both layouts, each regime, and accumulators at their extremes."""
+    """Yield problems of ``matmul``: accumulators at their extremes, then every shape in both layouts and regimes."""
+    lengths = {1: (514, 26_501), 2: (514, 26_501, 300_001), 3: (514, 26_501, 300_001, MAX_GROUP_ROWS)}
+    for k, (numbers, gain) in product(lengths[level], zip(EXTREMES, (2, 2, 1), strict=True)):
+        yield _extreme(k, numbers, "dense", 0, gain, None)
     for index, (k, n, group_size, gain) in enumerate(shapes(level, rng)):
-        m = 1 + index % 3
+        m = ACTIVATION_ROWS[index % len(ACTIVATION_ROWS)]
         a = rng.integers(-128, 128, (m, k)).astype(np.int8)
         scale, offset = parameters(k, n, group_size, rng) if index % 4 else regime(index // 4, k, n, group_size)
         q = integers(k + k % 2, n, rng)
         arrays: dict[str, Array] = {"a": a, "q": q, "scale": scale, "offset": offset}
         yield Problem("matmul", k, arrays, LAYOUTS[index % 2], group_size, gain)
-    lengths = {1: (514, 26_501), 2: (514, 26_501, 300_001), 3: (514, 26_501, 300_001, MAX_GROUP_ROWS)}
-    for k in lengths[level]:
-        yield _extreme(k, (-128, WIDE[0], NARROW[0]), 2)
-        yield _extreme(k, (127, WIDE[1], NARROW[1]), 2)  # odd beyond 2**24: float32 cannot hold it
-        yield _extreme(k, (-128, WIDE[0], NARROW[0]), 1)
+    for layout, gain, group_size in product(LAYOUTS, NARROW_GAINS, (0, 128)):
+        for numbers in EXTREMES:
+            yield _extreme(514, numbers, layout, group_size, gain, rng)
 
 
-def _extreme(k: int, numbers: tuple[int, int, int], gain: int) -> Problem:
-    """Return a problem with the same activation, wide and narrow integer throughout."""
+def _extreme(
+    k: int, numbers: tuple[int, int, int], layout: str, group_size: int, gain: int, rng: Rng | None
+) -> Problem:
+    """Return a problem with the same activation, wide and narrow integer throughout, or with few others strewn in."""
     activation, wide, narrow = numbers
-    q = np.tile(np.array([[wide], [narrow]], np.int8), (k // 2 + k % 2, 1))
-    a, one = np.full((1, k), activation, np.int8), np.ones((1, 1), np.float32)
-    return Problem("matmul", k, {"a": a, "q": q, "scale": one, "offset": one}, "dense", 0, gain)
+    q = np.tile(np.array([[wide], [narrow]], np.int8), (k // 2 + k % 2, 1 if rng is None else 2))
+    a = np.full((1 if rng is None else 2, k), activation, np.int8)
+    if rng is not None:
+        a = np.where(rng.random(a.shape) < 0.05, rng.integers(-128, 128, a.shape), a).astype(np.int8)
+        q = np.where(rng.random(q.shape) < 0.05, integers(q.shape[0], q.shape[1], rng), q)
+    one = np.ones((group_count(k, group_size), q.shape[1]), np.float32)
+    return Problem("matmul", k, {"a": a, "q": q, "scale": one, "offset": one}, layout, group_size, gain)
 
 
 GENERATORS = {

@@ -142,12 +142,14 @@ class Problem:
         groups = [g for g, r in enumerate(group_rows(self.k, self.group_size)) if r.stop > first and r.start < last]
         everything = slice(None)
         cuts = {
-            "K": slice(first, stored),
+            "K": slice(first, last),
             "N": columns or everything,
             "M": activations or everything,
             "G": slice(groups[0], groups[-1] + 1),
         }
         arrays = {name: array[cuts[AXES[name][0]], cuts[AXES[name][1]]] for name, array in self.arrays.items()}
+        if "q" in arrays:
+            arrays["q"] = self.arrays["q"][first:stored, cuts["N"]]
         return replace(self, k=last - first, arrays=arrays)
 
     def with_array(self, name: str, values: Array) -> "Problem":

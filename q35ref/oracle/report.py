@@ -67,6 +67,8 @@ class Result:
         """Return the result as it is printed: one line, and the finding beneath it."""
         if self.status == "not checked":
             return f"{MARKS[self.status]} {self.name}: not checked: {self.reason}"
+        if self.finding is not None and self.finding.kind == "missing":
+            return f"{MARKS[self.status]} {self.name}: {self.reason}\n     again: {self.finding.command}"
         counts = f"{self.cases} calls" if self.numbers else f"{self.cases} cases"
         counts += f", {self.numbers} numbers" if self.numbers else ""
         counts += f", {self.no_verdict} without a verdict" if self.no_verdict else ""

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from q35ref.backends import OPERATIONS
 from q35ref.backends.reference import ReferenceBackend
@@ -48,10 +49,13 @@ def check(
         raise ValueError(f"level: expected one of {LEVELS}, got {level}")
     if seed < 0:
         raise ValueError(f"seed: expected an integer >= 0, got {seed}")
-    required, patterns = tuple(require), tuple(only)
+    required = (require,) if isinstance(require, str) else tuple(require)
+    patterns = (only,) if isinstance(only, str) else tuple(only)
     for operation in required:
         if operation not in OPERATIONS:
             raise ValueError(f"require: expected operations among {', '.join(OPERATIONS)}, got {operation!r}")
+        if not any(fnmatchcase(rule.name, p) for rule in RULES if rule.operation == operation for p in patterns):
+            raise ValueError(f"require: {operation} is left out by only = {', '.join(patterns)}")
     name, kernel = resolve(target)
     report = Report(name, level, seed, __version__)
     command = _command(target, report)
@@ -72,14 +76,25 @@ def check(
     return report
 
 
-def _command(target: object, report: Report) -> Callable[[str], str]:
-    """Return the function from a check's name to what runs it again: a command, or Python for an object."""
-    settings = {"level": report.level, "seed": report.seed}
-    if isinstance(target, str):
-        options = " ".join(f"--{option} {value}" for option, value in settings.items())
-        return lambda name: f"q35ref check {shlex.quote(target)} {options} --only {name}"
-    arguments = ", ".join(f"{option}={value}" for option, value in settings.items())
-    return lambda name: f"q35ref.check(kernel, {arguments}, only=[{name!r}])"
+class Command(Protocol):
+    """The function from a check's name, and an operation to require, to what runs it again."""
+
+    def __call__(self, name: str, require: str = "") -> str:
+        """Return a command, or Python for an object."""
+
+
+def _command(target: object, report: Report) -> Command:
+    """Return what writes the commands of a run."""
+
+    def command(name: str, require: str = "") -> str:
+        options = f"--level {report.level} --seed {report.seed} --only {name}"
+        return f"q35ref check {shlex.quote(str(target))} {options}{f' --require {require}' if require else ''}"
+
+    def python(name: str, require: str = "") -> str:
+        options = f"level={report.level}, seed={report.seed}, only=[{name!r}]"
+        return f"q35ref.check(kernel, {options}{f', require=[{require!r}]' if require else ''})"
+
+    return command if isinstance(target, str) else python
 
 
 def _kernel_results(
@@ -87,7 +102,7 @@ def _kernel_results(
     report: Report,
     required: tuple[str, ...],
     wanted: Callable[[str], bool],
-    command: Callable[[str], str],
+    command: Command,
 ) -> Iterator[Result]:
     """Yield the results of every wanted rule, an operation after the other."""
     for operation in OPERATIONS:
@@ -126,9 +141,7 @@ class _Tally:
 class _Runner:
     """One operation of a kernel, called on every problem of a kind and judged by each of its rules."""
 
-    def __init__(
-        self, kernel: object, kind: str, required: bool, report: Report, command: Callable[[str], str]
-    ) -> None:
+    def __init__(self, kernel: object, kind: str, required: bool, report: Report, command: Command) -> None:
         self.kernel, self.kind, self.required, self.report, self.command = kernel, kind, required, report, command
 
     def results(self, rules: list[Rule]) -> Iterator[Result]:
@@ -163,7 +176,8 @@ class _Runner:
         """Return the result of a rule that was not checked: a failure if the operation is required."""
         about = (rule.name, rule.operation, rule.promise)
         if self.required and not rule.correctly_rounded:
-            finding = Finding("missing", rule.operation, "nothing", "a result", "", self.command(rule.name))
+            again = self.command(rule.name, rule.operation)
+            finding = Finding("missing", rule.operation, "nothing", "a result", "", again)
             return Result(*about, "failed", failures=1, reason=f"required, but {reason}", finding=finding)
         return Result(*about, "not checked", reason=reason)
 

@@ -36,16 +36,22 @@ def shrink(problem: Problem, fails: Fails, budget: int = BUDGET) -> Problem:
     return problem
 
 
+def _parts(length: int) -> Iterator[slice]:
+    """Yield parts of a dimension: each one alone, either half, all but the last, all but the first."""
+    if length > 1:
+        yield from (slice(index, index + 1) for index in range(length))
+    if length > 2:
+        half = length // 2
+        yield from (slice(0, half), slice(half, length), slice(0, length - 1), slice(1, length))
+
+
 def _fewer_columns(problem: Problem) -> Iterator[Problem]:
-    if problem.n > 1 and any(AXES[name][1] == "N" for name in problem.arrays):
-        for column in range(problem.n):
-            yield problem.restrict(columns=slice(column, column + 1))
+    if any(AXES[name][1] == "N" for name in problem.arrays):
+        yield from (problem.restrict(columns=part) for part in _parts(problem.n))
 
 
 def _fewer_activations(problem: Problem) -> Iterator[Problem]:
-    if problem.m > 1:
-        for row in range(problem.m):
-            yield problem.restrict(activations=slice(row, row + 1))
+    yield from (problem.restrict(activations=part) for part in _parts(problem.m))
 
 
 def _fewer_rows(problem: Problem) -> Iterator[Problem]:

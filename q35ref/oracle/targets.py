@@ -42,8 +42,9 @@ def _load(target: str, module: str, path: str) -> object:
             kernel = getattr(kernel, name)
         if inspect.isclass(kernel):
             kernel = kernel()
+        found = any(callable(getattr(kernel, operation, None)) for operation in OPERATIONS)
     except (Exception, SystemExit) as error:  # somebody's module may do anything while it is imported
         raise TargetError(f"target {target}: {type(error).__name__}: {error}") from error
-    if not any(callable(getattr(kernel, operation, None)) for operation in OPERATIONS):
+    if not found:
         raise TargetError(f"target {target}: expected some of the methods {', '.join(OPERATIONS)}, found none")
     return kernel

@@ -17,10 +17,13 @@ from q35ref.oracle.bugs.codecs import (
     PaddingBitsSet,
 )
 from q35ref.oracle.bugs.matmuls import (
+    ActivationTailDropped,
+    ColumnTailDropped,
     Float32Accumulators,
     GainOnWideLane,
     GroupBoundaryOffByOne,
     Int16Accumulators,
+    LongGroupsUseTheFirst,
     MatmulIgnoresGain,
     OffsetBeforeScale,
     RowSumMissing,
@@ -41,7 +44,7 @@ from q35ref.oracle.bugs.quantizers import (
     RoundsHalfUp,
     Truncates,
 )
-from q35ref.oracle.calls import Outcome, call
+from q35ref.oracle.calls import Outcome, call, judge
 from q35ref.oracle.judge import Rule
 from q35ref.oracle.problem import Problem
 
@@ -64,12 +67,17 @@ RESULT_PARTS = {
 
 
 def explain(rule: Rule, calls: list[tuple[Problem, Outcome]]) -> tuple[str, ...]:
-    """Return the bug classes whose kernels give, on every one of these calls, what the target gave."""
+    """Return the bug classes whose kernels break the rule on each of these calls, with what the target gave."""
     fitting = []
     for name, bug in BUGS.items():
-        if bug.operation == rule.operation and all(_same(call(bug(), problem), seen, rule) for problem, seen in calls):
+        if bug.operation == rule.operation and all(_fits(bug(), rule, problem, seen) for problem, seen in calls):
             fitting.append(name)
     return tuple(fitting)
+
+
+def _fits(bug: Bug, rule: Rule, problem: Problem, seen: Outcome) -> bool:
+    ours = call(bug, problem)
+    return _same(ours, seen, rule) and judge(rule, problem, ours).mismatch is not None
 
 
 def _same(ours: Outcome, seen: Outcome, rule: Rule) -> bool:
@@ -92,14 +100,17 @@ def _same(ours: Outcome, seen: Outcome, rule: Rule) -> bool:
 __all__ = [
     "BUGS",
     "AcceptsNan",
+    "ActivationTailDropped",
     "ActivationsInFloat32",
     "Bug",
+    "ColumnTailDropped",
     "DequantizesInDouble",
     "Float32Accumulators",
     "GainOnWideLane",
     "GroupBoundaryOffByOne",
     "Int16Accumulators",
     "LanesSwapped",
+    "LongGroupsUseTheFirst",
     "MatmulIgnoresGain",
     "NarrowCodesWrap",
     "NarrowSignThreshold",

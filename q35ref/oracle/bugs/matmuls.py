@@ -145,3 +145,43 @@ class ShortGroupDropped(_Matmul):
         if len(groups[-1]) < len(groups[0]):
             groups[-1] = range(k, k)
         return groups
+
+
+class ColumnTailDropped(_Matmul):
+    """Columns are done eight at a time, and what is left over after the last eight is not done."""
+
+    effect = "the last columns of most matrices are zero"
+
+    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
+        out = super().epilogue(acc, row_sum, scale, offset)
+        if out.shape[1] > 8:
+            out[:, out.shape[1] // 8 * 8 :] = 0
+        return out
+
+
+class ActivationTailDropped(_Matmul):
+    """Rows of activations are done four at a time, and what is left over after the last four is not done."""
+
+    effect = "the last tokens of a batch get zeros"
+
+    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
+        out = super().epilogue(acc, row_sum, scale, offset)
+        if len(out) > 4:
+            out[len(out) // 4 * 4 :] = 0
+        return out
+
+
+class LongGroupsUseTheFirst(_Matmul):
+    """Groups of more than 48 rows all use the first one's parameters."""
+
+    effect = "right in tests with small groups, wrong with groups of 64 or 128"
+
+    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
+        if self.longest > 48:
+            scale, offset = (np.broadcast_to(part[:, :1], part.shape) for part in (scale, offset))
+        return super().epilogue(acc, row_sum, scale, offset)
+
+    def groups(self, k: int, group_size: int) -> list[range]:
+        groups = super().groups(k, group_size)
+        self.longest = len(groups[0])
+        return groups
