@@ -55,6 +55,20 @@ def test_good_contracts_pass(tmp_path: Path) -> None:
     assert list(crosshair_gate.table(results))[-1] == "4 contracts: 3 confirmed, 1 excused, 0 failed"
 
 
+def test_an_emptied_contract_is_noticed(tmp_path: Path) -> None:
+    """A condition or a law's body that says less differs from the committed list, and an empty law is refused."""
+    law = GOOD.replace("post: 2 * _ <= x <= 2 * _ + 1", "post: True").replace(
+        "return x // 2", "assert 2 * (x // 2) <= x"
+    )
+    expected = plant(tmp_path, law + GOOD.replace("halve", "half"))
+    weaker = law.replace("<= x\n", "<= x + 1\n") + GOOD.replace("halve", "half").replace("2 * _ <= x <=", "x <=")
+    changed = plant(tmp_path, weaker)
+    assert len(set(changed) - set(expected)) == 2
+    plant(tmp_path, law.replace("assert 2 * (x // 2) <= x", "x // 2"))
+    modules, _ = find_modules(tmp_path, ["laws"])
+    assert len(list(crosshair_gate.empty_laws(modules))) == 1
+
+
 def test_no_excuse_is_taken_for_what_must_be_confirmed(tmp_path: Path) -> None:
     """Neither an excuse nor a removal gets round it, even with an updated list of contracts."""
     expected = plant(tmp_path, GOOD)
@@ -66,7 +80,7 @@ def test_no_excuse_is_taken_for_what_must_be_confirmed(tmp_path: Path) -> None:
 
 def test_what_must_be_confirmed_is_listed_and_not_excused() -> None:
     """The lists that the gate really uses agree."""
-    expected = {line.split()[0] for line in crosshair_gate.EXPECTED.read_text(encoding="utf-8").splitlines()}
+    expected = {line.split(" | ")[0] for line in crosshair_gate.EXPECTED.read_text(encoding="utf-8").splitlines()}
     assert expected >= NEVER_EXCUSED
     assert not NEVER_EXCUSED & EXCUSES.keys()
 
@@ -112,14 +126,15 @@ def test_unconfirmed_contract_fails(tmp_path: Path) -> None:
 
 
 def test_removed_added_and_weakened_contracts_are_noticed(tmp_path: Path) -> None:
-    """The committed list must be changed with the contracts: names, and how many conditions each has."""
+    """The committed list must be changed with the contracts: names, and what each says."""
     expected = plant(tmp_path, GOOD + HARD)
     weaker = plant(tmp_path, GOOD.replace("    pre: 0 <= x <= 100\n", "") + GOOD.replace("halve", "half"))
-    assert [problem.partition(";")[0] for problem in compare_listings(weaker, expected)] == [
-        "missing contract: laws.planted.cube pre=1 post=1",
-        "missing contract: laws.planted.halve pre=1 post=1",
-        "unlisted contract: laws.planted.half pre=1 post=1",
-        "unlisted contract: laws.planted.halve pre=0 post=1",
+    halve = "post: 2 * _ <= x <= 2 * _ + 1"
+    assert [problem.partition(" | body")[0].partition(";")[0] for problem in compare_listings(weaker, expected)] == [
+        "missing contract: laws.planted.cube | pre: x >= 1 and y >= 1 | post: True",
+        f"missing contract: laws.planted.halve | pre: 0 <= x <= 100 | {halve}",
+        f"unlisted contract: laws.planted.half | pre: 0 <= x <= 100 | {halve}",
+        f"unlisted contract: laws.planted.halve | {halve}",
     ]
 
 

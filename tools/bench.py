@@ -160,7 +160,10 @@ def main(size: int, rounds: int, json_path: Path | None) -> None:
             f"{row.ratio_to_peer:.2f}",
             f"{row.share_of_floor:.2f}",
         )
-    console().print(table)
+    out = console()
+    out.print(table)
+    out.print("M weights/s: millions a second. x gguf-py: speed over that of the peer's whole job the same way.")
+    out.print("Of the floor: speed over that of a copy of the bytes that must be read and written, 4 + 7/16 a weight.")
     if json_path is not None:
         machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
         record = {"size": size, "rounds": rounds, **machine, "rows": [asdict(row) for row in rows]}

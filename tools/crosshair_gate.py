@@ -9,12 +9,14 @@ Each module's contracts are also sampled, which fails if hardly any arguments me
 """
 
 import argparse
+import ast
+import hashlib
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -88,8 +90,47 @@ def find_modules(root: Path, folders: Sequence[str]) -> tuple[list[Module], list
 
 
 def listing(modules: Sequence[Module]) -> list[str]:
-    """Return the contracts as the committed list has them."""
-    return sorted(f"{c.name} pre={len(c.pre)} post={len(c.post)}" for module in modules for c in module.contracts)
+    """Return the contracts as the committed list has them: each condition's text, and a digest of a law's body.
+
+    The digest covers functions that assert, which are their own claim; other code is the claim's subject.
+    """
+    lines = []
+    for module in modules:
+        functions = _functions(module.path)
+        for contract in module.contracts:
+            conditions = [f"pre: {c.text}" for c in contract.pre] + [f"post: {c.text}" for c in contract.post]
+            lines.append(f"{contract.name} | {' | '.join(conditions)}{_digest(functions[contract.function], module)}")
+    return sorted(lines)
+
+
+def empty_laws(modules: Sequence[Module]) -> Iterator[str]:
+    """Say which contracts claim nothing: a ``post:`` that is always true on a function without an assertion."""
+    for module in modules:
+        functions = _functions(module.path)
+        for contract in module.contracts:
+            if all(c.text == "True" for c in contract.post) and not _asserts(functions[contract.function]):
+                yield f"{contract.name}: claims nothing: its post: is True, and no assertion stands in it"
+
+
+def _functions(path: Path) -> dict[str, ast.FunctionDef]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def _asserts(function: ast.FunctionDef) -> bool:
+    """Whether a function asserts, by itself or through a helper named for it."""
+    calls = (node.func for node in ast.walk(function) if isinstance(node, ast.Call))
+    helpers = any(isinstance(f, ast.Name) and f.id.startswith("assert_") for f in calls)
+    raises = any(isinstance(node, ast.Assert | ast.Raise) for node in ast.walk(function))
+    return helpers or raises
+
+
+def _digest(function: ast.FunctionDef, module: Module) -> str:
+    """Return a digest of the text below a law's docstring, the same under every Python."""
+    if not any(isinstance(node, ast.Assert) for node in ast.walk(function)):
+        return ""
+    lines = module.path.read_text(encoding="utf-8").splitlines()[function.body[1].lineno - 1 : function.end_lineno]
+    return f" | body {hashlib.sha256(chr(10).join(lines).encode()).hexdigest()[:16]}"
 
 
 def compare_listings(found: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
@@ -191,6 +232,7 @@ def check(
     """Check all contracts; return a result a module, and every problem."""
     modules, problems = find_modules(root, folders)
     problems += compare_listings(listing(modules), expected)
+    problems += empty_laws(modules)
     names = {contract.name for module in modules for contract in module.contracts}
     problems += [f"{name}: is excused, but there is no such contract" for name in excuses if name not in names]
     problems += [
@@ -203,16 +245,23 @@ def check(
     if not names:
         problems.append("there is no contract")
     with ThreadPoolExecutor(jobs) as pool:
-        results = list(pool.map(lambda module: check_module(module, root, excuses, limits), modules))
+        running = [pool.submit(check_module, module, root, excuses, limits) for module in modules]
+        for done in as_completed(running):
+            print(f"{done.result().module.name}: {done.result().seconds:.0f} s", file=sys.stderr, flush=True)
+        results = [future.result() for future in running]
     return results, problems + [problem for result in results for problem in result.problems]
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
-    """Yield the summary's lines: contracts a module, conditions in brackets."""
+    """Yield the summary's lines: contracts a module, their conditions in brackets, and the excuses."""
+    yield "contracts (their post: conditions) of each module"
     yield f"{'module':32} {'confirmed':>12} {'excused':>12} {'seconds':>8}"
     for result in results:
         counts = (f"{len(c)} ({sum(len(x.post) for x in c)})" for c in (result.confirmed, result.excused))
         yield "{:32} {:>12} {:>12} {:8.1f}".format(result.module.name, *counts, result.seconds)
+    for contract in (contract for result in results for contract in result.excused):
+        excuse = EXCUSES.get(contract.name)
+        yield f"excused: {contract.name}" + (f": {excuse.reason}; carried by {excuse.test}" if excuse else "")
     total = sum(len(result.module.contracts) for result in results)
     confirmed, excused = (sum(len(getattr(r, kind)) for r in results) for kind in ("confirmed", "excused"))
     yield f"{total} contracts: {confirmed} confirmed, {excused} excused, {total - confirmed - excused} failed"

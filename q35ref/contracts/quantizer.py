@@ -80,25 +80,29 @@ def half_a_step_is_attained(q: int, half: int, offset: int, low: int, high: int)
 
 
 def what_lies_above_gets_the_highest_integer(beyond: int, step: int, offset: int, low: int, high: int) -> None:
-    """A weight above the lane's interval is off by its distance to it, and by no more.
+    """A weight above the lane's interval goes to its end: off by its distance, which the bound allows and no more.
 
     pre: beyond >= 0
     pre: step >= 1
     pre: low <= high
     post: True
     """
-    assert quantizer.quantize_on_grid(step * high + offset + beyond, step, offset, low, high) == high
+    weight = step * high + offset + beyond
+    assert quantizer.quantize_on_grid(weight, step, offset, low, high) == high
+    assert quantizer.doubled_error_bound_on_grid(weight, step, offset, low, high) == max(step, 2 * beyond)
 
 
 def what_lies_below_gets_the_lowest_integer(beyond: int, step: int, offset: int, low: int, high: int) -> None:
-    """A weight below the lane's interval is off by its distance to it, and by no more.
+    """A weight below the lane's interval goes to its end: off by its distance, which the bound allows and no more.
 
     pre: beyond >= 0
     pre: step >= 1
     pre: low <= high
     post: True
     """
-    assert quantizer.quantize_on_grid(step * low + offset - beyond, step, offset, low, high) == low
+    weight = step * low + offset - beyond
+    assert quantizer.quantize_on_grid(weight, step, offset, low, high) == low
+    assert quantizer.doubled_error_bound_on_grid(weight, step, offset, low, high) == max(step, 2 * beyond)
 
 
 def the_common_denominator_cancels(weight: int, step: int, offset: int, row: int, factor: int) -> None:

@@ -30,7 +30,13 @@ OVERFLOW: Final = Fraction(2**128)
 
 
 def exact(name: str, value: Number) -> Fraction:
-    """Return the exact value of a number; refuse NaN and infinities with a ValueError that names the argument."""
+    """Return the exact value of a number.
+
+    Errors: TypeError for anything but int, float and Fraction, ValueError for NaN and infinities; both name the
+    argument.
+    """
+    if not isinstance(value, int | float | Fraction):
+        raise TypeError(f"{name}: expected int, float or Fraction, got {type(value).__name__}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name}: expected a finite number, got {value}")
     return Fraction(value)

@@ -1,6 +1,6 @@
 """Rounding a rational to an integer, and clamping.
 
-Source: DESIGN of the format, "rne"; IEEE 754-2019 §4.3.1, roundTiesToEven.
+Source: IEEE 754-2019 §4.3.1, roundTiesToEven.
 """
 
 
