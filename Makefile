@@ -16,7 +16,7 @@ export PIP_CONSTRAINT := $(CONSTRAINTS)
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
 	@echo "make test       install, and run everything that must hold"
-	@echo "make lint       formatting, linting, strict types"
+	@echo "make lint, unit, conformance, contracts, vectors, examples: its parts"
 	@echo "make bench      speed, as ratios to gguf-py in the same run"
 	@echo "make lock       renew ci/constraints.txt"
 

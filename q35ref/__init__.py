@@ -1,4 +1,4 @@
-"""q35ref: reference, proofs and conformance oracle for the 3.5-bit (4+3) weight format.
+"""q35ref: reference and conformance oracle for the 3.5-bit (4+3) weight format.
 
 >>> import numpy as np
 >>> import q35ref

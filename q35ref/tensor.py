@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from q35ref.backends import fastest
 from q35ref.backends.numpy.calibration import calibrate_clip
 from q35ref.backends.protocol import Float32, UInt8
-from q35ref.backends.validate import require_array, require_finite, require_packed, require_parameters
+from q35ref.backends.validate import (
+    require_array,
+    require_finite,
+    require_integer,
+    require_packed,
+    require_parameters,
+)
 from q35ref.reference.calibration import METHODS, Method
 from q35ref.reference.codec import CODE_COUNT
 from q35ref.reference.lanes import Layout, check_layout, check_narrow_gain, check_size, group_length
@@ -24,7 +30,7 @@ CODE_BITS = CODE_COUNT.bit_length() - 1
 
 @dataclass(frozen=True, eq=False)
 class QuantizedTensor:
-    """A matrix ``[K, N]`` in the 3.5-bit format. Checked when made: an illegal one cannot be held.
+    """A matrix ``[K, N]`` in the 3.5-bit format, checked when made. Two are equal only if they are the same object.
 
     The value of row ``r`` and column ``j`` is ``scale[g, j] * gain(r) * q[r, j] + offset[g, j]``, ``g`` the row's
     group, the gain 1 in even rows and ``narrow_gain`` in odd ones. Errors: ValueError, TypeError.
@@ -48,6 +54,8 @@ class QuantizedTensor:
     """``"dense"`` (3.5 bits a weight) or ``"byte"`` (4)."""
 
     def __post_init__(self) -> None:
+        for name in ("k", "n", "group_size", "narrow_gain"):
+            require_integer(name, getattr(self, name))
         check_size("k", self.k)
         check_size("n", self.n)
         check_layout(self.layout)
@@ -114,6 +122,8 @@ def quantize(
     w = to_float32("weights", weights)
     require_array("weights", w, np.float32, (None, None))
     check_layout(layout)
+    require_integer("group_size", group_size)
+    require_integer("narrow_gain", narrow_gain)
     check_narrow_gain(narrow_gain)
     k, n = w.shape
     group_length(k, group_size)
@@ -157,6 +167,8 @@ def matmul(a: NDArray[Any], qt: QuantizedTensor, activation_scale: ArrayLike | N
     """
     backend = fastest()
     activations = np.asarray(a)
+    if activations.dtype.kind in "iub" and activations.dtype != np.int8:
+        raise TypeError(f"a: expected int8 or floats, got {activations.dtype}")
     if activations.dtype != np.int8:
         if activation_scale is not None:
             raise ValueError("activation_scale: expected none with float activations, which bring their own")

@@ -115,6 +115,16 @@ def test_illegal_options_are_refused(options: Any, message: str) -> None:
             q35ref.quantize(W, **({"method": method} | options))
 
 
+@pytest.mark.parametrize("name", ["group_size", "narrow_gain"])
+@pytest.mark.parametrize("value", [16.0, "16", None, True])
+def test_settings_that_are_no_integers_are_refused(name: str, value: Any) -> None:
+    options: Any = {name: value}
+    with pytest.raises(TypeError, match=f"{name}: expected an integer, got"):
+        q35ref.quantize(W, **options)
+    with pytest.raises(TypeError, match=f"{name}: expected an integer, got"):
+        tensor(**options)
+
+
 def tensor(**changes: Any) -> QuantizedTensor:
     qt = q35ref.quantize(W, group_size=16)
     fields = {name: getattr(qt, name) for name in qt.__dataclass_fields__}
@@ -183,7 +193,7 @@ def test_float_activations_are_quantized_row_by_row() -> None:
         (np.zeros((1, 100), np.int8), 1e300, ValueError, "activation_scale: expected numbers that fit float32"),
         (np.zeros((1, 100), np.int8), [1.0, 2.0], ValueError, r"activation_scale: .*shape \(1,\), got \(2,\)"),
         (np.zeros((1, 99), np.int8), None, ValueError, r"a: expected shape \(>= 1, 100\)"),
-        (np.zeros((1, 100), np.int16), None, TypeError, "a: expected float16"),
+        (np.zeros((1, 100), np.int16), None, TypeError, "a: expected int8 or floats, got int16"),
         (np.full((1, 100), np.inf), None, ValueError, "a: expected finite"),
     ],
 )

@@ -12,6 +12,7 @@ from q35ref.backends.validate import (
     require_array,
     require_calibration,
     require_finite,
+    require_integer,
     require_integers,
     require_packed,
     require_parameters,
@@ -51,6 +52,7 @@ class ReferenceBackend:
     def calibrate(self, w: Float32, group_size: int, method: Method) -> tuple[Float32, Float32]:
         """See :func:`q35ref.reference.calibrate`."""
         require_calibration(method)
+        require_integer("group_size", group_size)
         require_weights(w)
         require_finite("w", w)
         groups = group_rows(w.shape[0], group_size)

@@ -37,6 +37,12 @@ def require_array(name: str, value: object, dtype: type[np.generic], shape: tupl
         raise ValueError(f"{name}: expected shape ({dimensions}), got {value.shape}")
 
 
+def require_integer(name: str, value: object) -> None:
+    """Refuse what is no integer, a bool included, with a TypeError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}: expected an integer, got {value!r}")
+
+
 def require_finite(name: str, values: NDArray[Any]) -> None:
     """Refuse NaN and infinities with a ValueError that names the first of them."""
     if np.isfinite(values).all():
@@ -71,6 +77,8 @@ def require_parameters(
     scale: Float32, offset: Float32, k: int, n: int | None, group_size: int, narrow_gain: int
 ) -> None:
     """Refuse illegal groups and gains, and parameters of the wrong shape, not finite, or with a scale <= 0."""
+    require_integer("group_size", group_size)
+    require_integer("narrow_gain", narrow_gain)
     check_narrow_gain(narrow_gain)
     groups = group_count(k, group_size)
     require_array("scale", scale, np.float32, (groups, n))
@@ -84,6 +92,7 @@ def require_parameters(
 
 def require_packed(packed: UInt8, k: int, layout: Layout) -> None:
     """Refuse a packed array of the wrong dtype or width, codes above 127 and padding bits that are set."""
+    require_integer("k", k)
     width = column_bytes(k, layout)
     require_array("packed", packed, np.uint8, (None, width))
     if layout == "byte":

@@ -8,6 +8,7 @@ from q35ref.backends.validate import (
     require_array,
     require_calibration,
     require_finite,
+    require_integer,
     require_integers,
     require_packed,
     require_parameters,
@@ -37,6 +38,7 @@ class NumpyBackend:
     def calibrate(self, w: Float32, group_size: int, method: Method) -> tuple[Float32, Float32]:
         """See :meth:`Backend.calibrate`; bit-identical with the reference."""
         require_calibration(method)
+        require_integer("group_size", group_size)
         require_weights(w)
         return calibration.calibrate(w, group_size, method)
 
