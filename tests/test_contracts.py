@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,42 @@ def test_symbolic_backend_finds_a_needle() -> None:
 
     with pytest.raises(AssertionError):
         search()
+
+
+@pytest.mark.parametrize(
+    ("law", "module", "attribute", "fault"),
+    [
+        (
+            "parameters.minmax_covers_its_group",
+            "calibration",
+            "calibrate_minmax",
+            lambda g: (Fraction(12345), Fraction(7)),
+        ),
+        (
+            "parameters.symmetric_covers_its_group",
+            "calibration",
+            "calibrate_symmetric",
+            lambda g: (Fraction(1, 9), Fraction(0)),
+        ),
+        (
+            "parameters.activations_are_restored_within_half_a_step",
+            "activations",
+            "quantize_activations",
+            lambda row: (Fraction(1, 7), [max(-127, min(round(7 * x), 127)) for x in row]),
+        ),
+        (
+            "quantizer.what_lies_above_gets_the_highest_integer",
+            "quantizer",
+            "doubled_error_bound_on_grid",
+            lambda *a: 10**9,
+        ),
+    ],
+)
+def test_a_law_measures_its_slack_from_the_rule_and_not_from_the_result(
+    law: str, module: str, attribute: str, fault: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any scale would be within its own distance of the right one."""
+    monkeypatch.setattr(f"q35ref.reference.{module}.{attribute}", fault)
+    chosen = [contract for contract in contracts.all_contracts() if contract.name == f"q35ref.contracts.{law}"]
+    [outcome] = contracts.run_all(1, 100, chosen)
+    assert outcome.violation is not None

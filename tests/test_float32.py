@@ -4,6 +4,7 @@ import math
 import struct
 import sys
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,3 +152,9 @@ def test_what_is_not_finite_is_refused_by_name(value: float) -> None:
 @pytest.mark.parametrize("value", [3, 0.1, Fraction(1, 3), -0.0])
 def test_a_number_stands_for_its_exact_value(value: Number) -> None:
     assert exact("x", value) == value
+
+
+@pytest.mark.parametrize("value", ["1", None, np.float32(1), [1]])
+def test_what_is_no_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(TypeError, match="x: expected int, float or Fraction, got"):
+        round_float32(value)
