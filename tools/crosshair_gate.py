@@ -11,6 +11,7 @@ Each module's contracts are also sampled, which fails if hardly any arguments me
 import argparse
 import ast
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -144,7 +145,9 @@ def compare_listings(found: Sequence[str], expected: Sequence[str]) -> Iterator[
 def run(command: Sequence[str], root: Path, limit: float) -> tuple[int, str, str]:
     """Run a process; return its status, output and errors. One that takes too long has status -1."""
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=limit, check=False)
+        # With a hash seed of its own each run asks the solver differently, and some runs take ten times as long.
+        fixed = {**os.environ, "PYTHONHASHSEED": "0"}
+        done = subprocess.run(command, cwd=root, env=fixed, capture_output=True, text=True, timeout=limit, check=False)
     except subprocess.TimeoutExpired:
         return -1, "", f"no end after {limit} s"
     return done.returncode, done.stdout, done.stderr
