@@ -4,7 +4,7 @@ A file is written under a temporary name in the folder of its destination, broug
 the destination in one step. Whatever ends the run on the way (an exception, Ctrl-C, ``kill -9``, a power cut)
 leaves the old file as it was, or none where none was.
 
-An exception removes the temporary file at once. A killed run cannot: its file, ``.NAME.XXXXXXXX.q35tmp``, is
+An exception removes the temporary file at once. A killed run cannot: its file, ``.NAME.RANDOM.q35tmp``, is
 removed by the next run that writes the same destination. A run holds a lock on its temporary file for as long as
 it lives, which is how the next one tells a dead run's file from that of a run beside it.
 """
