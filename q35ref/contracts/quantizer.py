@@ -1,4 +1,8 @@
-"""Laws of the quantizer: first of the rule on integers over a common denominator, then of its exact wrappers."""
+"""Laws of the quantizer: first of the rule on integers over a common denominator, then of its exact wrappers.
+
+Where a limit multiplies a step, the limits are a lane's: with two unknown factors the solver needs a second or an hour,
+as its luck has it. Lean has the law for any limits (``quantizeOnGrid_error_le``).
+"""
 
 from fractions import Fraction
 
@@ -56,13 +60,14 @@ def quantize_inverts_dequantize(q: int, step: int, offset: int, low: int, high: 
     assert quantizer.quantize_on_grid(step * q + offset, step, offset, low, high) == q
 
 
-def quantize_error_is_within_the_bound(weight: int, step: int, offset: int, low: int, high: int) -> None:
+def quantize_error_is_within_the_bound(weight: int, step: int, offset: int, row: int) -> None:
     """No weight moves farther than half a step, or than its distance to the interval if that is more.
 
     pre: step >= 1
-    pre: low <= high
+    pre: 0 <= row <= 1
     post: True
     """
+    low, high = lanes.lane_interval(row)
     restored = step * quantizer.quantize_on_grid(weight, step, offset, low, high) + offset
     assert 2 * abs(weight - restored) <= quantizer.doubled_error_bound_on_grid(weight, step, offset, low, high)
 
@@ -79,27 +84,29 @@ def half_a_step_is_attained(q: int, half: int, offset: int, low: int, high: int)
     assert abs(weight - restored) == half
 
 
-def what_lies_above_gets_the_highest_integer(beyond: int, step: int, offset: int, low: int, high: int) -> None:
+def what_lies_above_gets_the_highest_integer(beyond: int, step: int, offset: int, row: int) -> None:
     """A weight above the lane's interval goes to its end: off by its distance, which the bound allows and no more.
 
     pre: beyond >= 0
     pre: step >= 1
-    pre: low <= high
+    pre: 0 <= row <= 1
     post: True
     """
+    low, high = lanes.lane_interval(row)
     weight = step * high + offset + beyond
     assert quantizer.quantize_on_grid(weight, step, offset, low, high) == high
     assert quantizer.doubled_error_bound_on_grid(weight, step, offset, low, high) == max(step, 2 * beyond)
 
 
-def what_lies_below_gets_the_lowest_integer(beyond: int, step: int, offset: int, low: int, high: int) -> None:
+def what_lies_below_gets_the_lowest_integer(beyond: int, step: int, offset: int, row: int) -> None:
     """A weight below the lane's interval goes to its end: off by its distance, which the bound allows and no more.
 
     pre: beyond >= 0
     pre: step >= 1
-    pre: low <= high
+    pre: 0 <= row <= 1
     post: True
     """
+    low, high = lanes.lane_interval(row)
     weight = step * low + offset - beyond
     assert quantizer.quantize_on_grid(weight, step, offset, low, high) == low
     assert quantizer.doubled_error_bound_on_grid(weight, step, offset, low, high) == max(step, 2 * beyond)
