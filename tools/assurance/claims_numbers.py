@@ -100,7 +100,7 @@ QUANTIZER: Final = (
         ("test_quantizer::test_no_integer_of_the_lane_is_nearer",),
     ),
     Claim(
-        "Ties go to the even integer.",
+        "A weight midway between two integers of its lane gets the even one.",
         ("quantize_ties_to_even",),
         ("contracts.quantizer.quantize_takes_ties_to_even",),
         ("test_quantizer::test_each_tie_of_a_lane_goes_to_the_even_integer",),
