@@ -45,6 +45,7 @@ theorem product_natAbs_le {a q : Int} (row narrowGain : Nat) (int8 : -128 ≤ a 
   simp only [InLane, laneLow, laneHigh, laneGain] at *
   split at lane <;> rename_i parity <;> simp only [parity, ↓reduceIte]
   · have := Nat.mul_le_mul ha (show q.natAbs ≤ 8 by omega)
+    rw [Nat.one_mul]
     omega
   · have := Nat.mul_le_mul_left narrowGain (Nat.mul_le_mul ha (show q.natAbs ≤ 4 by omega))
     rw [Nat.mul_assoc]
@@ -108,7 +109,7 @@ theorem maxGroupRows_le (narrowGain : Nat) : maxGroupRows ≤ maxAccumulatorRows
 /-- Up to 2 097 151 rows with gain 2, and 2 796 202 with gain 1, the bound fits int32; with one row more it does not. -/
 theorem accumulatorBound_fits_iff {rows : Nat} (hg : IsNarrowGain narrowGain) :
     accumulatorBound rows narrowGain ≤ 2 ^ 31 - 1 ↔ rows ≤ maxAccumulatorRows narrowGain := by
-  rcases hg with rfl | rfl <;> simp only [accumulatorBound, maxAccumulatorRows, ↓reduceIte] <;> omega
+  rcases hg with rfl | rfl <;> simp [accumulatorBound, maxAccumulatorRows] <;> omega
 
 /-- **Accumulators fit int32**: up to 2 097 151 rows with gain 2, and up to 2 796 202 rows with gain 1. -/
 theorem acc_fits_int32 (hg : IsNarrowGain narrowGain) (int8 : ∀ a ∈ activations, -128 ≤ a ∧ a ≤ 127)
