@@ -11,12 +11,12 @@ CONSTRAINTS := $(ROOT)/ci/constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit conformance contracts vectors examples bench lock clean
+.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples bench lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
 	@echo "make test       install, and run everything that must hold"
-	@echo "make lint, unit, conformance, contracts, vectors, examples: its parts"
+	@echo "make lint, unit, conformance, contracts, proofs, vectors, claims, examples: its parts"
 	@echo "make bench      speed, as ratios to gguf-py in the same run"
 	@echo "make lock       renew ci/constraints.txt"
 
@@ -43,7 +43,7 @@ $(VENV)/installed-weights: | $(VENV)/installed-run
 demo: $(VENV)/installed-run $(VENV)/installed-weights
 	$(BIN)/q35ref demo
 
-test: lint unit conformance contracts vectors examples
+test: lint unit conformance contracts proofs vectors claims examples
 
 lint: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -62,8 +62,16 @@ conformance: $(VENV)/installed-test
 contracts: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate
 
+# With lake if it is installed, else with Lean in WebAssembly, which is fetched once.
+proofs: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.lean
+
 vectors: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.make_vectors --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.make_lean_vectors --check
+
+claims: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.assurance --check
 
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md

@@ -49,7 +49,7 @@ MATMUL: Final = (
     ),
     Claim(
         "Quantizing the weights moves a dot product by at most the sum of abs(a) times each weight's bound.",
-        ("dot_error_le",),
+        ("dot_error_le", "dot_quantize_error_le"),
         NOT_EXECUTABLE,
         ("test_matmul::test_the_output_is_the_dot_product_with_the_restored_weights",),
     ),

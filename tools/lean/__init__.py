@@ -1,0 +1,1 @@
+"""Checks the Lean proofs, with lake or with Lean in WebAssembly."""

@@ -1,0 +1,70 @@
+"""Words and signs that no source of ours may hold.
+
+They make a refusal quick and clear. They are the first of three lines: Lean's warning of a proof that is left out is a
+failure too, and the audit looks at what Lean's kernel was given, however it was spelt.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from tools.lean.sources import code_of, imports_of, spans_of
+
+FORBIDDEN: Final = {
+    "leaves out a proof": ("sorry", "sorryAx", "admit"),
+    "assumes what is to be proved": ("axiom",),
+    "trusts Lean's compiler": ("native_decide", "bv_decide", "ofReduceBool", "ofReduceNat", "trustCompiler"),
+    "lets other code stand for a definition": ("implemented_by", "extern", "unsafe"),
+    "hides a definition that statements are about": ("opaque", "partial"),
+    # A notation's meaning stands beside it and is read like any code; these can put names together.
+    "changes what the text means": ("macro", "macro_rules", "syntax", "elab", "elab_rules", "declare_syntax_cat"),
+    "runs a program while Lean checks": ("run_cmd", "run_elab", "run_meta", "run_tac", "by_elab", "initialize"),
+}
+"""What is wrong with a word, and the words."""
+
+OPTIONS: Final = ("maxRecDepth", "compiler.extract_closed")
+"""All that ``set_option`` may set: neither makes Lean believe or conceal anything, unlike ``debug.skipKernelTC``."""
+
+PACKAGES: Final = ("Q35", "Init", "Std")
+"""What may be imported. The package ``Lean`` is what programs that change Lean are made of."""
+
+_REASONS: Final = {word: reason for reason, words in FORBIDDEN.items() for word in words}
+_WORD: Final = re.compile(r"[^\W\d]\w*")
+_SIGNS: Final = (
+    (re.compile(r"«"), "«", "can spell any word"),
+    (re.compile(r"(?<!\S)#[a-z]\w*"), "a command that begins with #", "proves nothing, and #exit or #guard_msgs hide"),
+    (re.compile(r"\bopen\s+private\b"), "open private", "reaches into Lean"),
+)
+_OPTION: Final = re.compile(r"\bset_option\s+(\S+)")
+
+
+def faults_of(text: str) -> Iterator[str]:
+    """Yield what a source may not hold, with its line: "line 3: sorry leaves out a proof".
+
+    >>> list(faults_of("theorem t : 1 = 2 := by sorry -- no axiom"))
+    ['line 1: sorry leaves out a proof']
+    """
+    code = code_of(text)
+    found = [(w.start(), f"{w[0]} {_REASONS[w[0]]}") for w in _WORD.finditer(code) if w[0] in _REASONS]
+    found += [(m.start(), f"{sign} {reason}") for pattern, sign, reason in _SIGNS for m in pattern.finditer(code)]
+    found += [
+        (m.start(), f"set_option {m[1]} is not among {', '.join(OPTIONS)}")
+        for m in _OPTION.finditer(code)
+        if m[1] not in OPTIONS
+    ]
+    for at, fault in sorted(found):
+        yield f"line {code.count(chr(10), 0, at) + 1}: {fault}"
+    yield from _comment_faults(text)
+    for module in imports_of(text):
+        if module.partition(".")[0] not in PACKAGES:
+            yield f"line 1: import {module}: only {', '.join(PACKAGES)} may be imported"
+
+
+def _comment_faults(text: str) -> Iterator[str]:
+    """Yield comments that Lean might not take for one: in ``x <-- y`` it reads a minus, in a string nothing at all."""
+    for kind, start, end in spans_of(text):
+        line = text.count("\n", 0, start) + 1
+        if kind == "comment" and start and not text[start - 1].isspace():
+            yield f"line {line}: a comment begins without a blank before it"
+        if kind == "string" and re.search(r"--|/-|-/", text[start:end]):
+            yield f"line {line}: a string holds the sign of a comment"
