@@ -1,7 +1,7 @@
 module
 
+public section
 namespace Planted
-
 /-- Refused: it is assumed. -/
 axiom assumed : 1 = 2
 

@@ -1,7 +1,7 @@
 module
 
+public section
 namespace Planted
-
 /-- Nothing is wrong here: the words sorry, axiom and native_decide stand in a comment, /- even /- deep -/ in one -/. -/
 theorem promised : 1 = 1 := rfl
 

@@ -47,7 +47,8 @@ NO_RAT: Final = "NaN and infinities are no Rat"
 NO_LAYOUT: Final = "Layout has no such value"
 NO_ROWS: Final = "Lean has columns and rows of no items too"
 
-_PARAMETERS: Final = {"scale": f"{NO_RAT}; {TOTAL}", "offset": NO_RAT, "narrow_gain": TOTAL}
+_PARAMETERS: Final = {"scale": f"{NO_RAT}; {TOTAL}", "offset": NO_RAT}
+_ALL_PARAMETERS: Final = {**_PARAMETERS, "narrow_gain": TOTAL}
 
 NOT_STATED: Final[dict[str, dict[str, str]]] = {
     "round_half_even": {"denominator": TOTAL},
@@ -59,13 +60,13 @@ NOT_STATED: Final[dict[str, dict[str, str]]] = {
     "unpack_dense": {"count": NO_NAT},
     "pack_column": {"q": TOTAL, "k": NO_ROWS, "layout": NO_LAYOUT},
     "unpack_column": {"k": NO_ROWS, "layout": NO_LAYOUT},
-    "quantize": {"weight": NO_RAT, **_PARAMETERS},
-    "dequantize": {"q": TOTAL, **_PARAMETERS},
-    "error_bound": _PARAMETERS,
+    "quantize": {"weight": NO_RAT, **_ALL_PARAMETERS},
+    "dequantize": {"q": TOTAL, **_ALL_PARAMETERS},
+    "error_bound": _ALL_PARAMETERS,
     "calibrate": {"group": NO_RAT, "method": "each method is a function of its own"},
     "quantize_activations": {"x": f"{NO_RAT}; {NO_ROWS}"},
     "exact_output": {"row_sums": "a GroupTerm holds its group's four numbers: no lengths can differ", **_PARAMETERS},
-    "matmul": {"activations": TOTAL, "group_size": f"{NO_NAT}; {TOTAL}", **_PARAMETERS},
+    "matmul": {"activations": TOTAL, "group_size": f"{NO_NAT}; {TOTAL}", **_ALL_PARAMETERS},
 }
 """Why the refusal of an argument is not stated, by operation; what is modelled as ``none`` is not listed."""
 
