@@ -8,8 +8,8 @@ public import Q35.Thm.Matmul
 /-!
 # One entry of a matmul, from its rows to its float32 output
 
-For every legal size: the integers of every group fit int32, a float32 evaluation in any order does not overflow, and it is
-within B of the dot product with the dequantized column.
+The integers of every legal group fit int32. A float32 evaluation in any order is within B of the dot product with the
+dequantized column if `n·u < 1`; it does not overflow on the way if `S < 2^127` and `2G + 1 ≤ 2^23`.
 -/
 
 namespace Q35
