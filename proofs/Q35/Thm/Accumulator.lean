@@ -116,8 +116,8 @@ theorem acc_flatten_perm (narrowGain firstRow : Nat) {tiles : List (List Int × 
     partials.sum = accumulate narrowGain firstRow (tiles.map (·.1)).flatten (tiles.map (·.2)).flatten := by
   rw [sum_perm order, acc_flatten narrowGain firstRow same]
 
-/-- The products may be dealt out to any number of threads in any way, each may add its share in any order: the sum of the
-threads' sums is the accumulator. -/
+/-- The products may be dealt out to any number of threads in any way, each may add its share in any order: the sum
+of the threads' sums is the accumulator. -/
 theorem acc_regroup {narrowGain firstRow : Nat} {activations column : List Int} {shares : List (List Int)}
     (order : shares.flatten.Perm (rowProducts narrowGain firstRow activations column)) :
     (shares.map List.sum).sum = accumulate narrowGain firstRow activations column := by

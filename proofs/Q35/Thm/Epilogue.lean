@@ -113,8 +113,8 @@ theorem converted_product (p : Product) (h : IsMultiple p.parameter) :
     rw [factor, abs_mul, Product.exact, abs_mul, growth_succ, growth_zero]
     grind
 
-/-- With `L` products in a tree, its value is off by at most `(1 + u)^(L + 1) - 1` times the sum of their magnitudes: two
-roundings for a product, one for each sum on the longest path. -/
+/-- With `L` products in a tree, its value is off by at most `(1 + u)^(L + 1) - 1` times the sum of their magnitudes:
+two roundings for a product, one for each sum on the longest path. -/
 theorem evaluate_error_le (tree : Evaluation) (multiples : ∀ p ∈ tree.products, IsMultiple p.parameter) :
     abs (tree.evaluate - exactSum tree.products)
       ≤ (growth (tree.products.length + 1) - 1) * magnitudeSum tree.products := by

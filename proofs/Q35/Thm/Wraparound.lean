@@ -7,8 +7,8 @@ public import Q35.Thm.AccumulatorBound
 /-!
 # 32-bit wrap-around arithmetic gives the same integers
 
-`int32` in C wraps, or must not overflow; in NumPy and in hardware it wraps. `accumulateWrapping` computes an accumulator
-in 32-bit registers alone: every operand, product and sum is taken modulo `2^32`.
+`int32` in C wraps, or must not overflow; in NumPy and in hardware it wraps. `accumulateWrapping` computes an
+accumulator in 32-bit registers alone: every operand, product and sum is taken modulo `2^32`.
 -/
 
 namespace Q35
