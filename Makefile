@@ -27,7 +27,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv "$(VENV)" || \
 	    { rm -rf "$(VENV)"; echo "no virtual environment: on Debian, apt-get install python3-venv" >&2; exit 1; }
 
-$(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+# The native kernel is built when the package is installed, and again after a change of its sources.
+KERNEL := $(ROOT)/hatch_build.py $(ROOT)/q35ref/backends/native/build.py $(wildcard $(ROOT)/q35ref/backends/native/src/*)
+
+$(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) $(KERNEL) | $(BIN)/python
 	$(PIP) install -e "$(ROOT)"
 	@touch "$@"
 
@@ -58,6 +61,7 @@ unit: $(VENV)/installed-test
 conformance: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/q35ref check reference --level 2 --quiet
 	cd "$(ROOT)" && $(BIN)/q35ref check numpy --level 2
+	cd "$(ROOT)" && $(BIN)/python -m tools.check_native --level 3
 
 contracts: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate

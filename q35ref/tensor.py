@@ -173,10 +173,9 @@ def matmul(a: NDArray[Any], qt: QuantizedTensor, activation_scale: ArrayLike | N
         if activation_scale is not None:
             raise ValueError("activation_scale: expected none with float activations, which bring their own")
         activation_scale, activations = backend.quantize_activations(to_float32("a", activations))
-    _, _, out = backend.matmul(
+    result = backend.matmul_output(
         activations, qt.packed, qt.k, qt.layout, qt.group_size, qt.narrow_gain, qt.scale, qt.offset
     )
-    result = np.asarray(out, np.float32)
     if activation_scale is None:
         return result
     numbers = np.asarray(activation_scale)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from q35ref.backends import BACKENDS, Backend, fastest, get
+from q35ref.backends import BACKENDS, Backend, fastest, get, present
 from q35ref.backends.protocol import Float32
 from q35ref.oracle.cases import LARGEST, REGIMES, integers, near_ties, parameters
 from q35ref.reference.lanes import LAYOUTS, MAX_GROUP_ROWS
@@ -19,6 +19,11 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 SCALES = st.floats(2.0**-149, LARGEST, width=32)
 
 numpy_backend, reference_backend = get("numpy"), get("reference")
+
+NAMES = [
+    pytest.param(name, marks=pytest.mark.skipif(bool(reason), reason=reason)) for name, reason in present().items()
+]
+"""Our own backends; one that could not be built is skipped with the reason."""
 
 
 def same(one: Any, other: Any) -> bool:
@@ -125,7 +130,7 @@ def test_accumulators_hold_at_the_longest_legal_group() -> None:
     assert int(row_sum[0, 0]) == -128 * k
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_arrays_in_any_order_give_the_same_and_are_not_written(name: str) -> None:
     backend, rng = get(name), np.random.default_rng(3)
     w = rng.standard_normal((40, 6)).astype(np.float32)
@@ -212,28 +217,28 @@ REFUSALS: list[tuple[str, Any, type[Exception], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("call", "error", "message"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
 def test_illegal_input_is_refused_and_named(call: Any, error: type[Exception], message: str, name: str) -> None:
     with pytest.raises(error, match=message):
         call(get(name))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_group_of_one_row_too_many_is_refused(name: str) -> None:
     w = np.zeros((MAX_GROUP_ROWS + 1, 1), np.float32)
     with pytest.raises(ValueError, match="group_size: a group has at most 2097151 rows"):
         get(name).calibrate(w, 0, "minmax")
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_negative_zero_is_calibrated_as_the_rational_zero_that_it_is(name: str) -> None:
     scale, offset = get(name).calibrate(np.full((3, 1), -0.0, np.float32), 0, "minmax")
     assert same(scale, np.ones((1, 1), np.float32))
     assert same(offset, np.zeros((1, 1), np.float32))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_restored_value_beyond_float32_is_an_infinity(name: str) -> None:
     scale, offset = np.full((1, 1), LARGEST, np.float32), np.zeros((1, 1), np.float32)
     q = np.array([[-8], [1]], np.int8)
@@ -241,7 +246,9 @@ def test_a_restored_value_beyond_float32_is_an_infinity(name: str) -> None:
 
 
 def test_backends_are_found_by_name() -> None:
-    assert [get(name).name for name in BACKENDS] == list(BACKENDS)
-    assert fastest().name in BACKENDS
-    with pytest.raises(ValueError, match="backend: expected one of reference, numpy, got 'cuda'"):
+    there = [name for name, reason in present().items() if not reason]
+    assert [get(name).name for name in there] == there
+    assert fastest().name == there[-1]
+    assert list(present()) == list(BACKENDS)
+    with pytest.raises(ValueError, match="backend: expected one of reference, numpy, native, got 'cuda'"):
         get("cuda")

@@ -1,18 +1,22 @@
 """Implementations of the format behind one protocol, by name."""
 
+from q35ref.backends.native import NativeBackend, NativeUnavailable
 from q35ref.backends.numpy import NumpyBackend
 from q35ref.backends.protocol import OPERATIONS, Backend, MatmulResult
 from q35ref.backends.reference import ReferenceBackend
 
-BACKENDS: dict[str, type[NumpyBackend] | type[ReferenceBackend]] = {
+BACKENDS: dict[str, type[NativeBackend] | type[NumpyBackend] | type[ReferenceBackend]] = {
     "reference": ReferenceBackend,
     "numpy": NumpyBackend,
+    "native": NativeBackend,
 }
-"""Our own implementations, the specification first."""
+"""Our own implementations, the specification first, the fastest last."""
 
 
 def get(name: str) -> Backend:
-    """Return one of our own backends by its name. Errors: ValueError for an unknown one.
+    """Return one of our own backends by its name.
+
+    Errors: ValueError for an unknown one, NativeUnavailable (a ValueError) where the native kernel was not built.
 
     >>> get("numpy").name
     'numpy'
@@ -22,9 +26,31 @@ def get(name: str) -> Backend:
     return BACKENDS[name]()
 
 
-def fastest() -> Backend:
-    """Return the fastest backend that is present."""
-    return NumpyBackend()
+def fastest() -> NativeBackend | NumpyBackend:
+    """Return the fastest backend that is present. Errors: ValueError for an environment that asks for what is not."""
+    try:
+        return NativeBackend()
+    except NativeUnavailable:
+        return NumpyBackend()
 
 
-__all__ = ["BACKENDS", "OPERATIONS", "Backend", "MatmulResult", "fastest", "get"]
+def present() -> dict[str, str]:
+    """Return the name of each of our own backends, and why it is not there, or nothing."""
+    reasons = dict.fromkeys(BACKENDS, "")
+    try:
+        NativeBackend()
+    except ValueError as error:
+        reasons["native"] = str(error)
+    return reasons
+
+
+__all__ = [
+    "BACKENDS",
+    "OPERATIONS",
+    "Backend",
+    "MatmulResult",
+    "NativeUnavailable",
+    "fastest",
+    "get",
+    "present",
+]

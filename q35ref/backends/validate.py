@@ -73,16 +73,23 @@ def require_integers(q: Int8) -> None:
             raise ValueError(f"q[{row}, {start + column}]: expected an integer from {low} to {high}, got {value}")
 
 
-def require_parameters(
+def require_parameter_shapes(
     scale: Float32, offset: Float32, k: int, n: int | None, group_size: int, narrow_gain: int
 ) -> None:
-    """Refuse illegal groups and gains, and parameters of the wrong shape, not finite, or with a scale <= 0."""
+    """Refuse illegal groups and gains, and parameters of the wrong dtype or shape; their numbers are not looked at."""
     require_integer("group_size", group_size)
     require_integer("narrow_gain", narrow_gain)
     check_narrow_gain(narrow_gain)
     groups = group_count(k, group_size)
     require_array("scale", scale, np.float32, (groups, n))
     require_array("offset", offset, np.float32, (groups, n))
+
+
+def require_parameters(
+    scale: Float32, offset: Float32, k: int, n: int | None, group_size: int, narrow_gain: int
+) -> None:
+    """Refuse illegal groups and gains, and parameters of the wrong shape, not finite, or with a scale <= 0."""
+    require_parameter_shapes(scale, offset, k, n, group_size, narrow_gain)
     require_finite("scale", scale)
     require_finite("offset", offset)
     if not (scale > 0).all():

@@ -7,7 +7,8 @@ from importlib.util import find_spec
 import click
 from rich.table import Table
 
-from q35ref.backends import BACKENDS, fastest
+from q35ref.backends import present
+from q35ref.backends.native.library import load
 from q35ref.cli.output import console
 from q35ref.demo import WEIGHTS_PACKAGE, WEIGHTS_REQUIREMENT
 from q35ref.version import __version__
@@ -31,15 +32,28 @@ def doctor() -> None:
     table = Table("part", "for", "version", "to get it")
     table.add_row("q35ref", "", __version__, "")
     table.add_row("Python", "", platform.python_version(), "")
-    for name in BACKENDS:
-        chosen = "used by q35ref.quantize and q35ref.matmul" if name == fastest().name else ""
-        table.add_row(f"backend {name}", chosen or "checks", "present", "")
+    reasons = present()
+    for name, reason in reasons.items():
+        chosen = "used by q35ref.quantize and q35ref.matmul" if name == _fastest(reasons) else "checks"
+        table.add_row(f"backend {name}", chosen, "missing" if reason else _details(name), reason)
     for name, purpose, command in PARTS:
         found = _version(name)
         table.add_row(name, purpose, found or "missing", "" if found else command)
     weights = find_spec(WEIGHTS_PACKAGE) is not None
     table.add_row("trained weights", "q35ref demo", "present" if weights else "missing", _weights_command(weights))
     console().print(table)
+
+
+def _fastest(reasons: dict[str, str]) -> str:
+    return next(name for name in reversed(reasons) if not reasons[name])
+
+
+def _details(name: str) -> str:
+    """Return what there is to say of a backend that is present."""
+    if name != "native":
+        return "present"
+    library = load()
+    return f"{library.isa} (of {', '.join(library.isas)})"
 
 
 def _version(distribution: str) -> str | None:

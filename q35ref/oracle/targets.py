@@ -23,7 +23,10 @@ def resolve(target: object) -> tuple[str, object]:
         kernel = target() if inspect.isclass(target) else target
         return str(getattr(kernel, "name", None) or type(kernel).__name__), kernel
     if target in BACKENDS:
-        return target, get(target)
+        try:
+            return target, get(target)
+        except ValueError as error:
+            raise TargetError(f"target {target}: {error}") from error
     kind, _, rest = target.partition(":")
     module, _, path = rest.partition(":")
     if kind != "python" or not module or not path:

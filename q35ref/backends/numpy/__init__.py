@@ -76,3 +76,17 @@ class NumpyBackend:
         require_array("a", a, np.int8, (None, k))
         require_parameters(scale, offset, k, len(packed), group_size, narrow_gain)
         return matmul.matmul(a, codec.unpack(packed, k, layout), group_size, narrow_gain, scale, offset)
+
+    def matmul_output(
+        self,
+        a: Int8,
+        packed: UInt8,
+        k: int,
+        layout: Layout,
+        group_size: int,
+        narrow_gain: int,
+        scale: Float32,
+        offset: Float32,
+    ) -> Float32:
+        """Return the ``out`` of :meth:`matmul`."""
+        return np.asarray(self.matmul(a, packed, k, layout, group_size, narrow_gain, scale, offset).out)

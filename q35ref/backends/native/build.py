@@ -1,0 +1,88 @@
+"""Building the native kernel with whatever C compiler there is. Standard library only: the wheel's build runs it."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+SOURCES: Final = Path(__file__).with_name("src")
+"""The C sources; they are part of the package."""
+
+LIBRARY: Final = Path(__file__).with_name("libq35.so")
+"""Where the library lies once it is built."""
+
+FLAGS: Final = (
+    "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread",
+    "-ffp-contract=off",  # a float32 product and sum are two roundings, here as everywhere
+    "-Wall", "-Wextra",
+)  # fmt: skip
+"""For every file."""
+
+AVX512: Final = ("f", "bw", "dq", "vl", "vbmi", "vnni")
+
+X86: Final = {"avx2.c": ("-mavx2",), "avx512.c": ("-mavx2", *(f"-mavx512{part}" for part in AVX512))}
+"""Files for processors of the x86-64 family alone, and what they may use of them: the library chooses at run time."""
+
+
+class CompilerError(Exception):
+    """There is no C compiler, or it failed; the text says which, and why."""
+
+
+def sources_digest() -> str:
+    """Return a digest of the sources, by which a library is known to be built from them."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def compiler() -> str:
+    """Return the C compiler: ``CC`` if that is set, else ``cc``, ``gcc`` or ``clang``. Errors: CompilerError."""
+    names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
+    for name in names:
+        found = shutil.which(name)
+        if found:
+            return found
+    raise CompilerError(f"no C compiler: {' or '.join(names)} is not on the path")
+
+
+def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, extra: Iterable[str] = ()) -> Path:
+    """Build the library, whole or not at all; return its path. Errors: CompilerError.
+
+    ``sanitize`` is a list for the compiler's ``-fsanitize=``. With ``simde`` the vector intrinsics are those of
+    SIMDe, in portable C, so that every instruction set runs on every machine: slow, for tests.
+    """
+    command = [compiler(), *FLAGS, *extra, f'-DQ35_SOURCES="{sources_digest()}"']
+    if sanitize:
+        command += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+    if simde:
+        command += ["-DQ35_SIMDE", "-Wno-unknown-pragmas"]
+    x86 = platform.machine().lower() in ("x86_64", "amd64") or simde
+    if x86:
+        command += ["-DQ35_HAVE_AVX2", "-DQ35_HAVE_AVX512"]
+    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
+        objects = []
+        for source in sorted(SOURCES.glob("*.c")):
+            if source.name in X86 and not x86:
+                continue
+            flags = X86.get(source.name, ()) if not simde else ()
+            objects.append(Path(folder) / f"{source.stem}.o")
+            _run([*command, *flags, "-c", str(source), "-o", str(objects[-1])])
+        linked = Path(folder) / "linked"
+        _run([*command, "-shared", *map(str, objects), "-o", str(linked), "-lm"])
+        linked.replace(library)
+    return library
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own flags
+    if done.returncode:
+        raise CompilerError(f"{' '.join(command)}\n{done.stderr.strip()}")
+    if done.stderr.strip():
+        print(done.stderr.strip(), file=sys.stderr)
