@@ -82,7 +82,7 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
 #include "matmul.h"
 
 /* A wide integer's entry is in one of two tables, by its sign; a narrow one's table has eight. */
-static int dequantize_group(const int8_t *q, int64_t rows, const float table[32], float *w) {
+static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w) {
     float narrow[8];
     for (int i = 0; i < 8; i++) narrow[i] = table[16 + (i < 4 ? i : i + 8)];
     const __m256 positive = _mm256_loadu_ps(table), negative = _mm256_loadu_ps(table + 8);
@@ -95,7 +95,6 @@ static int dequantize_group(const int8_t *q, int64_t rows, const float table[32]
         _mm256_storeu_ps(w + row, _mm256_blend_ps(wide, _mm256_permutevar8x32_ps(narrows, integers), 0xaa));
     }
     for (; row < rows; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
-    return Q35_OK;
 }
 
 const kernel_table q35_avx2_kernels = {

@@ -65,7 +65,7 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
 
 #include "matmul.h"
 
-static int dequantize_group(const int8_t *q, int64_t rows, const float table[32], float *w) {
+static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w) {
     const __m512 wide = _mm512_loadu_ps(table), narrow = _mm512_loadu_ps(table + 16);
     int64_t row = 0;
     for (; row + 16 <= rows; row += 16) {
@@ -74,7 +74,6 @@ static int dequantize_group(const int8_t *q, int64_t rows, const float table[32]
         _mm512_storeu_ps(w + row, _mm512_mask_permutexvar_ps(even, 0xaaaa, integers, narrow));
     }
     for (; row < rows; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
-    return Q35_OK;
 }
 
 const kernel_table q35_avx512_kernels = {

@@ -135,41 +135,16 @@ int q35_quantize(const float *w, int64_t k, int64_t n, int64_t group_size, int32
     return over_columns(quantize_range, &job);
 }
 
-/* RN32(scale * gain * q + offset) for every integer of both lanes, by its low four bits: [lane][16].
- *
- * The product is exact in double. So is the sum, unless the terms are of very different size: it is below 17 times the
- * larger scale or offset, and a multiple of 2^-24 times the smaller. */
-static void fill_table(float scale, float offset, int32_t narrow_gain, float table[32]) {
-    const double size = fabs((double)offset), step[2] = {scale, (double)scale * narrow_gain};
-    const int exact = size == 0 || (size <= scale * 0x1p24 && scale <= size * 0x1p24);
-    for (int lane = 0; lane < 2; lane++)
-        for (int i = 0; i < 16; i++) {
-            const double product = (i < 8 ? i : i - 16) * step[lane];
-            table[16 * lane + i] = exact ? (float)(product + offset) : round_sum(product, offset);
-        }
-}
-
-static int integers_are_legal(const int8_t *q, int64_t rows) {
-    unsigned outside = 0;
-    int64_t row = 0;
-    for (; row + 1 < rows; row += 2)
-        outside |= ((unsigned)(q[row] + WIDE_BIAS) & ~15u) | ((unsigned)(q[row + 1] + NARROW_BIAS) & ~7u);
-    if (row < rows) outside |= (unsigned)(q[row] + WIDE_BIAS) & ~15u;
-    return outside == 0;
-}
-
 static int dequantize_range(void *context, int64_t first, int64_t last) {
     const column_job *job = context;
-    float table[32];
     for (int64_t j = first; j < last; j++)
         for (int64_t g = 0; g < job->shape.groups; g++) {
             const float scale = job->scale[g * job->n + j], offset = job->offset[g * job->n + j];
             const int64_t at = j * job->shape.k + g * job->shape.group_rows, rows = rows_of_group(&job->shape, g);
             int status = parameter_status(scale, offset);
-            if (status == Q35_OK && !integers_are_legal(job->q + at, rows)) status = Q35_BAD_ARGUMENT;
+            if (status == Q35_OK)
+                status = job->use->dequantize(job->q + at, rows, scale, offset, job->narrow_gain, job->w_out + at);
             if (status != Q35_OK) return status;
-            fill_table(scale, offset, job->narrow_gain, table);
-            job->use->dequantize(job->q + at, rows, table, job->w_out + at);
         }
     return Q35_OK;
 }

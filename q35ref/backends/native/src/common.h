@@ -65,7 +65,7 @@ typedef struct {
     int (*unpack)(const uint8_t *column, int64_t k, int32_t layout, int8_t *q);
     int (*range)(const float *w, int64_t rows, float *low, float *high);
     int (*quantize)(const float *w, int64_t rows, float scale, float offset, int32_t narrow_gain, int8_t *q);
-    int (*dequantize)(const int8_t *q, int64_t rows, const float table[32], float *w);
+    int (*dequantize)(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, float *w);
     int (*quantize_activations)(const float *x, int64_t k, float *scale, int8_t *a);
     int (*matmul)(const matmul_job *job, int64_t first, int64_t last);
 } kernel_table;

@@ -1,6 +1,6 @@
 /* Columns and groups of a column, the same text for every instruction set: plain loops that compilers vectorize.
  *
- * A loop over 16 weights at a time keeps even rows in even places, so that what differs between the lanes is an array.
+ * A loop over an even number of weights keeps even rows in even places: what differs between the lanes is an array.
  */
 #ifndef Q35_LANES_H
 #define Q35_LANES_H
@@ -8,9 +8,11 @@
 #include "common.h"
 #include "rounding.h"
 
-enum { BLOCK = 16 }; /* weights that are rounded together: a near-tie sends all of them to exact arithmetic */
+enum { BLOCK = 64 }; /* weights that are rounded together: a near-tie sends all of them to exact arithmetic */
 
 /* ---- codes ------------------------------------------------------------------------------------------------------ */
+
+enum { WORDS = CHUNK_CODES / 8 };
 
 /* Eight 7-bit codes in eight bytes, to the 56 bits that they fill, and back. */
 static inline uint64_t squeeze(uint64_t codes) {
@@ -69,10 +71,14 @@ static int pack_column(const int8_t *q, int64_t k, int32_t layout, uint8_t *colu
         uint8_t *to = layout == Q35_BYTE ? column + row / 2 : codes;
         if (!encode(integers, pairs, to)) return Q35_BAD_ARGUMENT;
         if (layout == Q35_BYTE) continue;
-        uint8_t bytes[CHUNK_CODES];
-        for (int64_t word = 0; word < CHUNK_CODES / 8; word++)
-            store_word(bytes + 7 * word, squeeze(load_word(codes + 8 * word)));
-        memcpy(column + row / GROUP_MULTIPLE * 7, bytes, (size_t)((7 * pairs + 7) / 8));
+        uint64_t words[WORDS];
+        for (int i = 0; i < WORDS; i++) words[i] = load_word(codes + 8 * i);
+        for (int i = 0; i < WORDS; i++) words[i] = squeeze(words[i]);
+        /* A word's eighth byte is the next one's first; the last ones go through a buffer. */
+        uint8_t last_bytes[CHUNK_CODES], *const bytes = column + row / GROUP_MULTIPLE * 7;
+        uint8_t *const stream = k - row > CHUNK_ROWS ? bytes : last_bytes;
+        for (int i = 0; i < WORDS; i++) store_word(stream + 7 * i, words[i]);
+        if (stream != bytes) memcpy(bytes, stream, (size_t)(pairs - pairs / 8));
     }
     return Q35_OK;
 }
@@ -91,7 +97,7 @@ static int column_is_legal(const uint8_t *column, int64_t k, int64_t bytes, int3
 static int unpack_column(const uint8_t *column, int64_t k, int32_t layout, int8_t *q) {
     const int64_t pairs = pairs_of(k), bytes = layout == Q35_BYTE ? pairs : pairs - pairs / 8;
     if (!column_is_legal(column, k, bytes, layout)) return Q35_BAD_ARGUMENT;
-    uint8_t codes[CHUNK_CODES + 8];
+    uint8_t codes[CHUNK_CODES];
     int8_t last[CHUNK_ROWS];
     for (int64_t row = 0; row < k; row += CHUNK_ROWS) {
         const int64_t rows = k - row < CHUNK_ROWS ? k - row : CHUNK_ROWS, pairs_here = pairs_of(rows);
@@ -99,10 +105,12 @@ static int unpack_column(const uint8_t *column, int64_t k, int32_t layout, int8_
         if (layout == Q35_DENSE) {
             const int64_t start = row / GROUP_MULTIPLE * 7, left = bytes - start;
             uint8_t tail[CHUNK_CODES] = {0};
-            const uint8_t *words = column + start;
-            if (left < CHUNK_CODES) memcpy(tail, words, (size_t)left), words = tail;
-            for (int64_t word = 0; word < CHUNK_CODES / 8; word++)
-                store_word(codes + 8 * word, spread(load_word(words + 7 * word)));
+            const uint8_t *stream = column + start;
+            if (left < CHUNK_CODES) stream = memcpy(tail, stream, (size_t)left);
+            uint64_t words[WORDS];
+            for (int i = 0; i < WORDS; i++) words[i] = load_word(stream + 7 * i);
+            for (int i = 0; i < WORDS; i++) words[i] = spread(words[i]);
+            for (int i = 0; i < WORDS; i++) store_word(codes + 8 * i, words[i]);
             from = codes;
         }
         if (rows == CHUNK_ROWS) {
@@ -117,101 +125,142 @@ static int unpack_column(const uint8_t *column, int64_t k, int32_t layout, int8_
 
 /* ---- ranges ----------------------------------------------------------------------------------------------------- */
 
+/* Floats in the order of integers, which compilers know how to reduce: -0 is before 0, and what is not finite is
+ * beyond both ends. */
+static inline int32_t order_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits ^ (bits >> 31 & INT32_MAX);
+}
+
+static inline float of_order(int32_t order) {
+    const int32_t bits = order ^ (order >> 31 & INT32_MAX);
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 static int range_of(const float *w, int64_t rows, float *low, float *high) {
-    float least[BLOCK], most[BLOCK];
-    int not_finite[BLOCK] = {0};
-    for (int i = 0; i < BLOCK; i++) least[i] = INFINITY, most[i] = -INFINITY;
-    int64_t row = 0;
-    for (; row + BLOCK <= rows; row += BLOCK)
-        for (int i = 0; i < BLOCK; i++) {
-            const float x = w[row + i];
-            least[i] = x < least[i] ? x : least[i];
-            most[i] = x > most[i] ? x : most[i];
-            not_finite[i] |= !(fabsf(x) <= FLT_MAX);
-        }
-    for (; row < rows; row++) {
-        const float x = w[row];
-        least[0] = x < least[0] ? x : least[0];
-        most[0] = x > most[0] ? x : most[0];
-        not_finite[0] |= !(fabsf(x) <= FLT_MAX);
+    int32_t least = INT32_MAX, most = INT32_MIN;
+    for (int64_t row = 0; row < rows; row++) {
+        const int32_t order = order_of(w[row]);
+        least = order < least ? order : least;
+        most = order > most ? order : most;
     }
-    for (int i = 1; i < BLOCK; i++) {
-        least[0] = least[i] < least[0] ? least[i] : least[0];
-        most[0] = most[i] > most[0] ? most[i] : most[0];
-        not_finite[0] |= not_finite[i];
-    }
-    *low = least[0];
-    *high = most[0];
-    return not_finite[0] ? Q35_NOT_FINITE : Q35_OK;
+    *low = of_order(least);
+    *high = of_order(most);
+    return least < order_of(-FLT_MAX) || most > order_of(FLT_MAX) ? Q35_NOT_FINITE : Q35_OK;
 }
 
 /* ---- rounding to integers --------------------------------------------------------------------------------------- */
 
-/* What rounds a weight of an even row, and of an odd one. */
+/* For the weights of a block: what the reciprocal of the scale is multiplied by, and the interval. */
 typedef struct {
-    float reciprocal[2];
-    double step[2];
-    int low[2], high[2];
+    float factor[BLOCK], low[BLOCK], high[BLOCK];
+} lane_pattern;
+
+#define TWICE(...) __VA_ARGS__, __VA_ARGS__
+#define BLOCK_OF(even, odd) {TWICE(TWICE(TWICE(TWICE(TWICE(even, odd)))))}
+
+static const lane_pattern weights_gain_1 = {BLOCK_OF(1, 1), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
+static const lane_pattern weights_gain_2 = {BLOCK_OF(1, 0.5f), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
+static const lane_pattern activations = {BLOCK_OF(1, 1), BLOCK_OF(-127, -127), BLOCK_OF(127, 127)};
+
+/* What rounds a group's weights. */
+typedef struct {
+    const lane_pattern *lanes;
+    float scale, offset;
     float near_tie; /* farther than this from an integer, the float32 quotient may round the wrong way */
-    int tame;       /* whether the float32 quotient will do at all */
 } rounder;
 
 #define TAME_LEAST 0x1p-60f
 #define TAME_MOST 0x1p60f
 #define TO_INTEGER 0x1.8p23f /* added and taken away, it rounds to an integer, ties to even */
 
-/* Integers of up to 16 weights by exact arithmetic. */
-static int round_exactly(const float *w, int64_t count, float offset, const rounder *by, int8_t *q) {
+/* Integers of some weights by exact arithmetic. */
+static int round_exactly(const float *w, int64_t count, const rounder *by, int8_t *q) {
     for (int64_t i = 0; i < count; i++) {
+        const double step = (double)by->scale / by->lanes->factor[i % 2]; /* exact: a power of two */
         if (!(fabsf(w[i]) <= FLT_MAX)) return Q35_NOT_FINITE;
-        q[i] = (int8_t)exact_integer(w[i], offset, by->step[i % 2], by->low[i % 2], by->high[i % 2]);
+        q[i] = (int8_t)exact_integer(w[i], by->offset, step, (int)by->lanes->low[i % 2], (int)by->lanes->high[i % 2]);
     }
     return Q35_OK;
 }
 
 /* The float32 quotient is off by at most three roundings, of a difference, a reciprocal and a product, and clamped to
  * the interval before it is rounded; it is certain unless it is within that of a half. */
-static int round_weights(const float *w, int64_t rows, float offset, const rounder *by, int8_t *q) {
-    float reciprocal[BLOCK], low[BLOCK], high[BLOCK];
-    for (int i = 0; i < BLOCK; i++) {
-        reciprocal[i] = by->reciprocal[i % 2];
-        low[i] = (float)by->low[i % 2];
-        high[i] = (float)by->high[i % 2];
-    }
+static int round_weights(const float *restrict w, int64_t rows, const rounder *by, int8_t *restrict q) {
+    const float offset = by->offset, reciprocal = 1.0f / by->scale, near_tie = by->near_tie;
+    const int tame = by->scale > TAME_LEAST && by->scale < TAME_MOST && fabsf(offset) < TAME_MOST;
+    const lane_pattern *const lanes = by->lanes;
     int64_t row = 0;
-    for (; by->tame && row + BLOCK <= rows; row += BLOCK) {
+    for (; tame && row + BLOCK <= rows; row += BLOCK) {
         int uncertain = 0;
         int32_t rounded[BLOCK];
         for (int i = 0; i < BLOCK; i++) {
             const float weight = w[row + i];
-            float x = (weight - offset) * reciprocal[i];
-            x = x < low[i] ? low[i] : x;
-            x = x > high[i] ? high[i] : x;
+            float x = (weight - offset) * reciprocal * lanes->factor[i];
+            x = x < lanes->low[i] ? lanes->low[i] : x;
+            x = x > lanes->high[i] ? lanes->high[i] : x;
             const float shifted = x + TO_INTEGER;
             const float distance = fabsf(x - (shifted - TO_INTEGER));
-            uncertain |= !(fabsf(weight) < TAME_MOST) | (distance > by->near_tie);
+            uncertain |= !(fabsf(weight) < TAME_MOST) | (distance > near_tie);
             memcpy(&rounded[i], &shifted, sizeof shifted); /* the integer is in its low bits, in two's complement */
         }
         for (int i = 0; i < BLOCK; i++) q[row + i] = (int8_t)(uint8_t)rounded[i];
         if (uncertain) {
-            const int status = round_exactly(w + row, BLOCK, offset, by, q + row);
+            const int status = round_exactly(w + row, BLOCK, by, q + row);
             if (status != Q35_OK) return status;
         }
     }
-    return row < rows ? round_exactly(w + row, rows - row, offset, by, q + row) : Q35_OK;
+    return round_exactly(w + row, rows - row, by, q + row);
 }
 
 static int quantize_group(const float *w, int64_t rows, float scale, float offset, int32_t narrow_gain, int8_t *q) {
-    const rounder by = {
-        .step = {scale, (double)scale * narrow_gain},
-        .reciprocal = {1.0f / scale, 1.0f / (scale * (float)narrow_gain)},
-        .low = {-WIDE_BIAS, -NARROW_BIAS},
-        .high = {WIDE_BIAS - 1, NARROW_BIAS - 1},
-        .near_tie = 0.5f - 8 * 4 * 0x1p-24f,
-        .tame = scale > TAME_LEAST && scale < TAME_MOST && fabsf(offset) < TAME_MOST,
-    };
-    return round_weights(w, rows, offset, &by, q);
+    const lane_pattern *const lanes = narrow_gain == 1 ? &weights_gain_1 : &weights_gain_2;
+    return round_weights(w, rows, &(rounder){lanes, scale, offset, 0.5f - 8 * 4 * 0x1p-24f}, q);
 }
+
+/* ---- back to weights -------------------------------------------------------------------------------------------- */
+
+/* RN32(scale * gain * q + offset) for every integer of both lanes, by its low four bits: [lane][16].
+ *
+ * The product is exact in double. So is the sum, unless the terms are of very different size: it is below 17 times the
+ * larger scale or offset, and a multiple of 2^-24 times the smaller. */
+static void fill_table(float scale, float offset, int32_t narrow_gain, float table[32]) {
+    const double size = fabs((double)offset), step[2] = {scale, (double)scale * narrow_gain};
+    const int exact = size == 0 || (size <= scale * 0x1p24 && scale <= size * 0x1p24);
+    for (int lane = 0; lane < 2; lane++)
+        for (int i = 0; i < 16; i++) {
+            const double product = (i < 8 ? i : i - 16) * step[lane];
+            table[16 * lane + i] = exact ? (float)(product + offset) : round_sum(product, offset);
+        }
+}
+
+/* Whether every integer is inside its lane; an unsigned byte holds what an illegal one becomes. */
+static int integers_are_legal(const int8_t *q, int64_t rows) {
+    uint8_t outside = 0;
+    int64_t row = 0;
+    for (; row + 1 < rows; row += 2) {
+        const uint8_t wide = (uint8_t)(q[row] + WIDE_BIAS), narrow = (uint8_t)(q[row + 1] + NARROW_BIAS);
+        outside |= (uint8_t)((wide & 0xf0) | (narrow & 0xf8));
+    }
+    if (row < rows) outside |= (uint8_t)(q[row] + WIDE_BIAS) & 0xf0;
+    return outside == 0;
+}
+
+/* Defined with each instruction set: w[row] = table[16 * (row % 2) + (q[row] & 15)]. */
+static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w);
+
+static int dequantize_group(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, float *w) {
+    float table[32];
+    if (!integers_are_legal(q, rows)) return Q35_BAD_ARGUMENT;
+    fill_table(scale, offset, narrow_gain, table);
+    look_up(q, rows, table, w);
+    return Q35_OK;
+}
+
+/* ---- activations ------------------------------------------------------------------------------------------------ */
 
 static int quantize_activation_row(const float *x, int64_t k, float *scale, int8_t *a) {
     float low, high;
@@ -219,15 +268,7 @@ static int quantize_activation_row(const float *x, int64_t k, float *scale, int8
     if (status != Q35_OK) return status;
     const float largest = -low > high ? -low : high;
     *scale = largest == 0 ? 1.0f : round_quotient((two_sum_t){largest, 0}, 127);
-    const rounder by = {
-        .step = {*scale, *scale},
-        .reciprocal = {1.0f / *scale, 1.0f / *scale},
-        .low = {-127, -127},
-        .high = {127, 127},
-        .near_tie = 0.5f - 128 * 4 * 0x1p-24f,
-        .tame = *scale > TAME_LEAST && *scale < TAME_MOST,
-    };
-    return round_weights(x, k, 0, &by, a);
+    return round_weights(x, k, &(rounder){&activations, *scale, 0, 0.5f - 128 * 4 * 0x1p-24f}, a);
 }
 
 #endif

@@ -89,13 +89,26 @@ static int parameter_status(const matmul_job *job, int64_t first, int64_t last) 
 
 /* ---- one row: the weights go from memory to the dot product and are not seen again ------------------------------- */
 
-/* Add a chunk of each of four columns. */
-static inline void sum_chunk(sums total[QUAD], const splitter *how, const uint8_t *const column[QUAD], int64_t at,
-                             const uint8_t *end, const int8_t *activations, int64_t distance, const int near_end) {
-    for (int c = 0; c < QUAD; c++) {
-        prefetch(column[c] + at, distance);
-        total[c] = dot(total[c], load_fields(how, column[c] + at, end, near_end), activations);
+/* What four columns are read with. */
+typedef struct {
+    const uint8_t *column[QUAD];
+    const uint8_t *end;
+    int64_t chunk_bytes, distance;
+} quad_reader;
+
+/* Biased sums of four columns over some chunks that begin `at` bytes after the columns do. */
+static inline void sum_chunks(const quad_reader *from, const splitter *how, int64_t at, const int8_t *activations,
+                              int64_t chunks, int32_t *biased, const int near_end) {
+    sums total[QUAD] = {no_sums(), no_sums(), no_sums(), no_sums()};
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        for (int c = 0; c < QUAD; c++) {
+            prefetch(from->column[c] + at, from->distance);
+            total[c] = dot(total[c], load_fields(how, from->column[c] + at, from->end, near_end), activations);
+        }
+        at += from->chunk_bytes;
+        activations += CHUNK_ROWS;
     }
+    reduce(total, biased);
 }
 
 /* Biased sums of four columns and every group; a column that there is not repeats the last one. */
@@ -103,23 +116,17 @@ static inline void sum_quad(const matmul_job *job, const splitter *of_job, int64
                             const int near_end) {
     const splitter how = *of_job;
     const column_shape shape = job->shape;
-    const int64_t chunk_bytes = bytes_of_rows(CHUNK_ROWS, job->layout), next_quad = QUAD * job->column_bytes;
-    const int64_t distance = next_quad <= FAR_AHEAD ? next_quad : AHEAD;
-    const int64_t group_bytes = bytes_of_rows(shape.group_rows, job->layout);
-    const int64_t group_chunks = chunks_of(shape.group_rows), last_chunks = chunks_of(rows_of_group(&shape, shape.groups - 1));
-    const uint8_t *column[QUAD], *const end = job->packed_end;
+    const int64_t next_quad = QUAD * job->column_bytes, group_bytes = bytes_of_rows(shape.group_rows, job->layout);
+    const int64_t full = chunks_of(shape.group_rows), last = chunks_of(rows_of_group(&shape, shape.groups - 1));
+    quad_reader from = {.end = job->packed_end, .chunk_bytes = bytes_of_rows(CHUNK_ROWS, job->layout)};
+    from.distance = next_quad <= FAR_AHEAD ? next_quad : AHEAD;
     for (int64_t c = 0; c < QUAD; c++)
-        column[c] = job->packed + (j + (c < columns ? c : columns - 1)) * job->column_bytes;
-    const int8_t *activations = job->chunks;
+        from.column[c] = job->packed + (j + (c < columns ? c : columns - 1)) * job->column_bytes;
     for (int64_t g = 0; g < shape.groups; g++) {
-        int64_t at = g * group_bytes;
-        sums total[QUAD] = {no_sums(), no_sums(), no_sums(), no_sums()};
-        for (int64_t left = g + 1 < shape.groups ? group_chunks : last_chunks; left > 0; left--) {
-            sum_chunk(total, &how, column, at, end, activations, distance, near_end);
-            at += chunk_bytes;
-            activations += CHUNK_ROWS;
-        }
-        reduce(total, biased + g * STRIP);
+        const int64_t chunks = g + 1 < shape.groups ? full : last;
+        const int8_t *const activations = job->chunks + g * full * CHUNK_ROWS;
+        if (chunks == 1) sum_chunks(&from, &how, g * group_bytes, activations, 1, biased + g * STRIP, near_end);
+        else sum_chunks(&from, &how, g * group_bytes, activations, chunks, biased + g * STRIP, near_end);
     }
 }
 
