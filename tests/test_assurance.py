@@ -8,7 +8,20 @@ from typing import Final
 import pytest
 
 from tools.assurance.__main__ import HEADLINES, PAGE, ROOT
-from tools.assurance.claim import CONFIRMED, NOT_EXECUTABLE, NOT_MATHEMATICAL, PROVED, TESTED, TRUSTED, Claim, Part
+from tools.assurance.claim import (
+    CONFIRMED,
+    INPUT_OUTPUT,
+    NOT_EXECUTABLE,
+    NOT_MATHEMATICAL,
+    NOTHING_TO_RUN,
+    PROVED,
+    REASONS,
+    SAMPLED,
+    TESTED,
+    TRUSTED,
+    Claim,
+    Part,
+)
 from tools.assurance.claims import PARTS, PREFACE
 from tools.assurance.names import Names, Place, collect, theorems_named_in_python, theorems_of
 from tools.assurance.page import held, problems, render
@@ -40,6 +53,11 @@ def test_a_whole_index_has_no_problem() -> None:
         (replace(GOOD, tests=("t::gone",)), "tests: there is no t::gone"),
         (replace(GOOD, tests="none: no time"), "expected names or one of"),
         (replace(GOOD, tests=()), "tests: expected at least one name"),
+        (replace(GOOD, tests=INPUT_OUTPUT), "tests: expected names or one of"),
+        (replace(GOOD, theorems=SAMPLED), "theorems: expected names or one of"),
+        (replace(GOOD, contracts=SAMPLED, tests=NOT_EXECUTABLE), "but there is no test"),
+        (replace(GOOD, theorems=NOTHING_TO_RUN), "but no reason to trust it is given"),
+        (replace(GOOD, tests=NOT_EXECUTABLE, exhausted=True), "exhausted, but there is no test"),
     ],
 )
 def test_a_name_that_does_not_exist_or_a_reason_of_ones_own_is_a_problem(claim: Claim, expected: str) -> None:
@@ -50,6 +68,11 @@ def test_a_claim_that_nothing_holds_is_a_problem() -> None:
     bare = Claim("So it is.", NOT_MATHEMATICAL, NOT_EXECUTABLE, NOT_EXECUTABLE)
     assert problems_of(GOOD, bare) == ["'So it is.': nothing holds it, and no reason to trust it is given"]
     assert problems_of(GOOD, replace(bare, trusted="everyone says so")) == []
+
+
+def test_every_reason_is_needed() -> None:
+    cells = {cell for part in PARTS for claim in part.claims for cell in (claim.theorems, claim.contracts, claim.tests)}
+    assert REASONS.keys() == {cell for cell in cells if isinstance(cell, str)}
 
 
 def test_an_excused_contract_alone_confirms_nothing() -> None:

@@ -41,6 +41,7 @@ BY_LEAN = {
     "Warning": r"6:\d+: warning: unused variable `unused`",
     "Error": r"6:\d+: error: .*proposition\n  1 = 2\nis false",
     "Axiom": None,
+    "Unchecked": None,
     "HeadlineDef": None,
     "Good": None,
 }
@@ -49,6 +50,7 @@ BY_LEAN = {
 IN_AUDIT = (
     "Planted.sorryClaim uses sorryAx",
     "Planted.assumed is an axiom",
+    "Planted.uncheckedClaim._proof_1_1 is not accepted by the kernel",
     "headline Planted.promisedOnly is no theorem",
     "headline Planted.gone is missing",
 )
@@ -81,8 +83,41 @@ def test_other_text_is_not_refused(name: str) -> None:
 def test_every_forbidden_word_is_found(word: str) -> None:
     """As code, within an interpolated string, and as part of a dotted name; not as part of a longer word."""
     for code in (f"def a := {word} 1", f'def a := s!"{{{word} 1}}"', f"def a := Lean.{word}"):
-        assert [fault.split()[2] for fault in faults_of(f"module\n{code}")] == [word]
+        assert next(fault.split()[2] for fault in faults_of(f"module\n{code}")) == word
     assert list(faults_of(f"theorem no_{word}_here : 1 = 1 := rfl -- {word}")) == []
+
+
+EVASIONS = {
+    "def a : Nat := 1set_option debug.skipKernelTC true in": "set_option debug.skipKernelTC is not among",
+    "def a := 0xFset_option debug.skipKernelTC true": "set_option debug.skipKernelTC is not among",
+    "def a := 1e5set_option debug.skipKernelTC true": "set_option debug.skipKernelTC is not among",
+    "set_option": "set_option  is not among",
+    "def a := (2)⁻¹axiom b : 1 = 2": "axiom assumes",
+    "def a := xλaxiom": "axiom assumes",
+    "def a : Nat := (15)#eval 1": "a command that begins with #",
+    'def a := s!"{f " /- "}"\naxiom b : 1 = 2\n-- -/': "a string holds a brace",
+    "local instance : LE Rat := ⟨fun _ _ => True⟩": "local changes",
+    "instance : LE Rat := ⟨fun _ _ => True⟩": "instance: only one of Decidable",
+    "@[instance] def a : LE Rat := ⟨fun _ _ => True⟩": "instance: only one of Decidable",
+    "attribute [-instance] Rat.instLE": "attribute changes",
+    "scoped notation a ≤ b => True": "notation changes",
+    "include legal in": "include adds an assumption",
+    "theorem a : 1 = 2 := by decide +native": "native trusts",
+}
+"""Ways around the words that were found by trying, and what each is refused for."""
+
+
+@pytest.mark.parametrize("text", EVASIONS)
+def test_ways_around_the_words_are_refused(text: str) -> None:
+    """Lean needs no blanks between tokens, and sees code in a string that is interpolated."""
+    assert [fault for fault in faults_of(text) if EVASIONS[text] in fault]
+
+
+def test_decidable_instances_and_an_exempt_word_are_not_refused() -> None:
+    """A file's exemption is for a word."""
+    assert list(faults_of("instance (x : Rat) : Decidable (Overflows x) := inferInstance")) == []
+    assert list(faults_of('scoped prefix:max "−" => negative', allowed=("prefix",))) == []
+    assert len(list(faults_of('scoped prefix:max "−" => negative'))) == 1
 
 
 @pytest.mark.parametrize("string", ['"--"', '"a /- b"', 'r#"-/"#'])
@@ -116,7 +151,7 @@ def test_lean_and_its_audit_refuse(tmp_path: Path) -> None:
     worker = Worker(home, tmp_path)
     heads = ["Planted.promised", "Planted.promisedOnly", "Planted.gone"]
     audits = {
-        "AuditBad": (["Sorry", "Axiom", "HeadlineDef", "Good"], heads),
+        "AuditBad": (["Sorry", "Axiom", "Unchecked", "HeadlineDef", "Good"], heads),
         "AuditGood": (["Good"], heads[:1]),
     }
     said = {}

@@ -14,7 +14,7 @@ PROOFS = Path(__file__).resolve().parents[1] / "proofs"
 FILES = {
     "Q35/Spec/A.lean": "module\n\ndef a := 1\n",
     "Q35/Thm/B.lean": "module\n\npublic import Q35.Spec.A\n\ntheorem b : a = 1 := rfl\n",
-    "Q35/Vectors/C.lean": "module\n\npublic import Q35.Spec.A\n\ntheorem c : a = 1 := rfl\n",
+    "Q35/Vectors/C.lean": "module\n\npublic import Q35.Spec.A\n\ntheorem c : List.all [\n  ⟨1⟩,\n  ⟨2⟩\n] f := rfl\n",
 }
 
 
@@ -43,6 +43,22 @@ def test_file_that_nothing_imports_is_refused(root: Path, folder: str) -> None:
     assert lint(root, ["b"]) == []
 
 
+@pytest.mark.parametrize("name", ["Extra.lean", "Other/Deep.lean"])
+def test_file_outside_the_package_is_refused(root: Path, name: str) -> None:
+    """Somebody might believe it to be checked; what git ignores nobody does."""
+    for folder in ("Other", "Scratch", ".lake"):
+        (root / folder).mkdir()
+        (root / folder / "Ignored.lean").write_text("theorem x : 1 = 2 := sorry\n", encoding="utf-8")
+    (root / "Other" / "Ignored.lean").unlink()
+    (root / name).write_text("theorem x : 1 = 2 := sorry\n", encoding="utf-8")
+    assert lint(root, ["b"]) == [f"{name}: not below Q35/, so that nothing checks it"]
+
+
+def test_module_that_is_not_there_is_named(root: Path) -> None:
+    """As an argument of the command."""
+    assert list(word_problems(root, ["Q35.Nope"])) == ["Q35.Nope: no such module: expected a file Q35/Nope.lean"]
+
+
 def test_import_of_a_module_that_imports_it_is_enough_for_no_orphan(root: Path) -> None:
     """But the audit must see each module's proofs itself, so its text must be the template's."""
     audit = root / "Q35" / "AuditWasm.lean"
@@ -67,10 +83,21 @@ def test_changed_and_missing_roots_are_refused(root: Path, name: str) -> None:
 def test_headlines_are_in_both_audits(root: Path) -> None:
     """A new headline is one that the audits do not ask for yet."""
     problems = lint(root, ["b", "c", "d"])
-    assert [problem.partition(":")[0] for problem in problems] == ["Q35/AuditWasm.lean", "Audit.lean", "headline d"]
+    assert [problem.partition(":")[0] for problem in problems] == [
+        *("Q35/AuditWasm.lean", "Audit.lean", "HEADLINES.md", "headline d")
+    ]
     write_roots(root, ["b", "c"])
     assert "  `Q35.b,\n  `Q35.c]" in (root / "Q35" / "AuditWasm.lean").read_text(encoding="utf-8")
     assert "#print axioms Q35.c\n" in (root / "Audit.lean").read_text(encoding="utf-8")
+
+
+def test_a_headline_that_says_less_is_noticed(root: Path) -> None:
+    """By the page of statements, until somebody writes it anew and shows the difference."""
+    path = root / "Q35" / "Thm" / "B.lean"
+    path.write_text(path.read_text(encoding="utf-8").replace("theorem b : a = 1", "theorem b : True"), encoding="utf-8")
+    assert [problem.partition(":")[0] for problem in lint(root, ["b"])] == ["HEADLINES.md"]
+    write_roots(root, ["b"])
+    assert "theorem b : True" in (root / "HEADLINES.md").read_text(encoding="utf-8")
 
 
 def test_words_are_refused_in_every_file(root: Path) -> None:
@@ -91,10 +118,12 @@ def test_circle_is_refused(root: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ('["Q35", "Audit"]', '["Q35"]', "Audit must be a lean_lib and a default target"),
-        ('roots = ["Audit"]', 'roots = ["Audits"]', "Audit: its root Audits has no file"),
-        ('name = "Audit"', 'name = "Audits"', "Audit must be a lean_lib and a default target"),
-        ("warningAsError = true", "warningAsError = false", "leanOptions.warningAsError must be true"),
+        ('["Q35", "Audit"]', '["Q35"]', "defaultTargets: expected ['Q35', 'Audit'], got ['Q35']"),
+        ('name = "Audit"', 'name = "Audits"', "lean_lib: expected "),
+        ('name = "Q35"', 'name = "Q35"\nsrcDir = "decoy"', "lean_lib: expected "),
+        ("warningAsError = true", "warningAsError = false", "leanOptions: expected {'warningAsError': True}"),
+        ("warningAsError = true", "warningAsError = true\ndebug.skipKernelTC = true", "leanOptions: expected "),
+        ('version = "0.1.0"', 'version = "0.1.0"\nmoreLeanArgs = ["-D"]', "moreLeanArgs: expected None, got ['-D']"),
     ],
 )
 def test_lakefile_must_build_all(root: Path, old: str, new: str, problem: str) -> None:
@@ -103,7 +132,11 @@ def test_lakefile_must_build_all(root: Path, old: str, new: str, problem: str) -
     text = lakefile.read_text(encoding="utf-8")
     assert text.count(old) == 1
     lakefile.write_text(text.replace(old, new), encoding="utf-8")
-    assert list(lakefile_problems(root)) == [f"lakefile.toml: {problem}"]
+    (said,) = lakefile_problems(root)
+    assert said.startswith(f"lakefile.toml: {problem}")
+    lakefile.write_text(text, encoding="utf-8")
+    (root / "lakefile.lean").touch()
+    assert list(lakefile_problems(root)) == ["lakefile.lean: lake would read it instead of lakefile.toml"]
 
 
 def test_toolchain_is_pinned(root: Path) -> None:
@@ -140,7 +173,7 @@ def test_lake_is_asked_first(
     if status:
         assert "FAILED lake build ended with status 1" in said.err
     else:
-        assert said.out.startswith("proofs: 5 modules, 2 theorems, of these 1 with 0 vectors, ")
+        assert said.out.startswith("proofs: 5 modules, 2 theorems, of these 1 with 2 vectors, ")
         assert said.out.endswith(" s, lake: all checked\n")
     (root / "called").unlink()
     (root / "Q35" / "Thm" / "Orphan.lean").write_text("module\n", encoding="utf-8")

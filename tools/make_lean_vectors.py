@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from q35ref.atomic import write_text
-from tools.lean_vectors.files import FOLDER, HAND_WRITTEN, MARK, Count, generate
+from tools.lean.roots import HAND_WRITTEN
+from tools.lean_vectors.files import FOLDER, MARK, Count, generate
 from tools.lean_vectors.statements import NOT_STATED
 
 PROOFS: Final = Path(__file__).resolve().parents[1] / "proofs" / "Q35"

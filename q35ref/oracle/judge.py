@@ -15,7 +15,7 @@ from q35ref import reference
 from q35ref.backends.reference import group_of_rows
 from q35ref.oracle.problem import Problem
 from q35ref.reference.float32 import UNIT_ROUNDOFF
-from q35ref.reference.matmul import NO_VERDICT
+from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def _out(problem: Problem, result: Any) -> Verdict:
     judged = no_verdict = 0
     for i, row in enumerate(problem.entries):
         for j, entry in enumerate(row):
-            if entry.magnitude >= NO_VERDICT:
+            if entry.magnitude >= NO_VERDICT or len(entry.acc) > VERDICT_GROUPS:
                 no_verdict += 1
                 continue
             judged += 1

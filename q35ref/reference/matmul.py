@@ -26,6 +26,10 @@ INT32_MAX: Final = 2**31 - 1
 NO_VERDICT: Final = Fraction(2**127)
 """From this magnitude S on, a float32 evaluation may overflow on the way, and ``out`` is not judged."""
 
+VERDICT_GROUPS: Final = 2**22 - 1
+"""With more groups a column it is not judged either: that nothing overflows is proved up to here (theorem
+``epilogue_float32_error_le``)."""
+
 
 def accumulate(activations: Sequence[int], column: Sequence[int], narrow_gain: int, first_row: int = 0) -> int:
     """Return ``sum of gain(k) * a[k] * q[k]`` over a run of rows that begins at row ``first_row``.

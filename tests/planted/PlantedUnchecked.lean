@@ -2,8 +2,9 @@ module
 
 namespace Planted
 
-/-- Refused: Lean's kernel is told to look away. -/
+-- Refused by its text: Lean's kernel is told to look away. The audit asks it again.
 set_option debug.skipKernelTC true in
-theorem uncheckedClaim : 1 = 1 := rfl
+/-- Lean finds this true: nobody but its kernel looks. -/
+theorem uncheckedClaim : 1 = 2 := by decide +kernel
 
 end Planted

@@ -35,10 +35,13 @@ How a claim is held, the strongest word first:
 
 - **proved**: a theorem in `proofs/`, checked by Lean's kernel, for all inputs, about the Lean definition that mirrors
   the Python function. Both are tied by the committed vectors, which the kernel decides for the definition and a test
-  replays on the function; between the vectors the tie is the reader's eye.
+  replays on the function; between the vectors the tie is the reader's eye. Unrounded parameters and the drafts' code
+  have no function in the package: there the test holds a copy.
 - **confirmed**: CrossHair has explored all paths of the Python function itself, within the `pre:` of its contract.
 - **exhausted**: a test runs every input that there is.
 - **tested**: tests run examples, or inputs that Hypothesis draws.
 - **trusted**: nothing here shows it; the page says why it is believed.
+
+A cell without a name says why it has none.
 """
 """What stands above the tables."""

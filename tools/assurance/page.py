@@ -2,7 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tools.assurance.claim import CONFIRMED, EXHAUSTED, PROVED, REASONS, TESTED, TRUSTED, Claim, Part
+from tools.assurance.claim import (
+    CONFIRMED,
+    EXHAUSTED,
+    NOTHING_TO_RUN,
+    PROVED,
+    REASONS,
+    SAMPLED,
+    TESTED,
+    TRUSTED,
+    Claim,
+    Part,
+)
 from tools.assurance.names import Names, Place
 
 
@@ -25,7 +36,7 @@ def held(claim: Claim, names: Names) -> list[str]:
 def problems(
     parts: Sequence[Part], names: Names, headlines: Collection[str], cited: Mapping[str, str]
 ) -> Iterator[str]:
-    """Say what is wrong with the index: a name that does not exist, a cell without name or reason, a gap.
+    """Say what is wrong with the index: a name that does not exist, a cell without name or fitting reason, a gap.
 
     Every headline theorem and every contract must hold some claim; every theorem that ``cited`` names must exist.
     """
@@ -35,12 +46,19 @@ def problems(
         for kind, known in kinds:
             cell = getattr(claim, kind)
             if isinstance(cell, str):
-                if cell not in REASONS:
-                    yield f"{claim.text!r}: {kind}: expected names or one of {REASONS}, got {cell!r}"
+                if kind not in REASONS.get(cell, ()):
+                    fitting = tuple(reason for reason, columns in REASONS.items() if kind in columns)
+                    yield f"{claim.text!r}: {kind}: expected names or one of {fitting}, got {cell!r}"
+                if cell == SAMPLED and isinstance(claim.tests, str):
+                    yield f"{claim.text!r}: {kind}: {cell!r}, but there is no test"
+                if cell == NOTHING_TO_RUN and not claim.trusted:
+                    yield f"{claim.text!r}: {kind}: {cell!r}, but no reason to trust it is given"
             elif not cell:
                 yield f"{claim.text!r}: {kind}: expected at least one name"
             else:
                 yield from (f"{claim.text!r}: {kind}: there is no {name}" for name in cell if name not in known)
+        if claim.exhausted and isinstance(claim.tests, str):
+            yield f"{claim.text!r}: exhausted, but there is no test"
         if not held(claim, names):
             yield f"{claim.text!r}: nothing holds it, and no reason to trust it is given"
     texts = [claim.text for claim in claims]

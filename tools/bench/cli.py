@@ -18,12 +18,7 @@ from tools.bench.record import Record, save
 from tools.bench.run import run
 from tools.bench.sections import SECTIONS
 from tools.bench.settings import SMALL, Settings
-from tools.bench.tables import Grid, grids, targets
-
-LEGEND = """IQR: distance of the quartiles, as a share of the median. G w/s: 1e9 weights a second, each counted for every \
-row of activations.
-GB/s: bytes of codes and parameters. Of read: over the faster of two plain reads of memory, same section and threads.
-x Q4_K, x Q3_K: weights a second over ggml's, the same rows and threads. Of memcpy: bytes read and written, over a copy's."""
+from tools.bench.tables import LEGEND, Grid, grids, targets
 
 
 def shown(grid: Grid) -> Table:
@@ -75,9 +70,7 @@ def chosen_settings(small: bool, rounds: int | None, threads: int | None) -> Set
 @click.option("--threads", type=click.IntRange(1, 64), help="Beside one thread.  [default: 2, where there are two]")
 @click.option("--small", is_flag=True, help="Tiny matrices, to try the benchmark out: no number means anything.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write a record of the run.")
-def main(
-    names: tuple[str, ...], rounds: int | None, threads: int | None, small: bool, json_path: Path | None
-) -> None:
+def main(names: tuple[str, ...], rounds: int | None, threads: int | None, small: bool, json_path: Path | None) -> None:
     """Time the native kernel beside its peers: ratios within one run. Peers that are not installed are named."""
     out = console()
     try:

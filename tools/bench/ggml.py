@@ -1,6 +1,5 @@
 """ggml's contenders: the libraries of an installed llama-cpp-python, driven by a small C harness of our own."""
 
-import ctypes
 from collections.abc import Callable
 from contextlib import ExitStack
 from ctypes import c_char_p, c_int, c_int64, c_void_p
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from q35ref.backends.native.build import CompilerError
 from q35ref.backends.protocol import Float32, UInt8
 from tools.bench.compiled import bind, compile_c
-from tools.bench.contender import Contender, Skipped, relative_error
+from tools.bench.contender import Contender, Skipped, nothing, relative_error
 from tools.bench.memory import empty, placed, repeated
 from tools.bench.settings import Settings
 
@@ -100,9 +99,7 @@ class Ggml:
                 found += self._graphs(name, kind, packed, x, threads, expected, layout)
         return found
 
-    def _rows(
-        self, name: str, kind: int, packed: UInt8, x: Float32, threads: int, expected: Float32
-    ) -> Contender:
+    def _rows(self, name: str, kind: int, packed: UInt8, x: Float32, threads: int, expected: Float32) -> Contender:
         (m, k), n = x.shape, len(packed)
         converted = empty((self._library.peer_converted_bytes(kind, m, k),), "u1")
         out = empty((m, n), "f4")
@@ -134,8 +131,13 @@ class Ggml:
 
         return [
             _multiplier(
-                *(name, f"graph, {layout}" if layout else "graph", bind(library.peer_graph_run, graph)),
-                *(packed, x, count, partial(_error, result, expected)),
+                name,
+                f"graph, {layout}" if layout else "graph",
+                partial(library.peer_graph_run, graph),
+                packed,
+                x,
+                count,
+                partial(_error, result, expected),
                 prepare=partial(library.peer_graph_threads, graph, count),
                 finish=partial(library.peer_graph_threads, graph, 1),
             )
@@ -207,8 +209,8 @@ def _multiplier(
     x: Float32,
     threads: int,
     error: Callable[[], float],
-    prepare: Callable[[], object] = lambda: None,
-    finish: Callable[[], object] = lambda: None,
+    prepare: Callable[[], object] = nothing,
+    finish: Callable[[], object] = nothing,
 ) -> Contender:
     return Contender(
         work="multiply",

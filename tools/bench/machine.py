@@ -6,6 +6,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+import q35ref
 from q35ref.backends.native.library import available_processors
 from tools.bench.memory import huge_pages
 
@@ -17,7 +18,7 @@ FLAGS: Final = (
 )
 """Instruction sets that some contender asks for."""
 
-PACKAGES: Final = ("q35ref", "numpy", "llama-cpp-python", "gguf", "torch", "threadpoolctl")
+PACKAGES: Final = ("numpy", "llama-cpp-python", "gguf", "torch", "threadpoolctl")
 
 
 def processor() -> dict[str, str]:
@@ -46,7 +47,7 @@ def describe() -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that take part, those that are installed."""
-    found = {"python": platform.python_version()}
+    found = {"q35ref": q35ref.__version__, "python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

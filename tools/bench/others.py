@@ -125,8 +125,8 @@ def torch_multipliers(
         activations = torch.from_numpy(x).to(torch.bfloat16)
         product = torch.ops.aten._weight_int4pack_mm_for_cpu
         product(activations, packed, TORCH_GROUP, parameters)
-    except (RuntimeError, AttributeError, NotImplementedError) as error:
-        skipped.append(Skipped("torch int4pack", str(error).splitlines()[0], "another version of torch"))
+    except (RuntimeError, AttributeError, NotImplementedError) as problem:
+        skipped.append(Skipped("torch int4pack", str(problem).splitlines()[0], "another version of torch"))
         return []
     expected = ((integers - 8) * step) @ x.T.astype(np.float64)
     found: list[Any] = [None]

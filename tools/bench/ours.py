@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from q35ref.backends import NativeBackend, get
-from q35ref.backends.native.library import SIGNATURES, Library
+from q35ref.backends import get
+from q35ref.backends.native import NativeBackend
+from q35ref.backends.native.library import SIGNATURES, Library, available_processors
 from q35ref.backends.protocol import Float32, UInt8
 from q35ref.reference.lanes import LAYOUTS, group_count
 from q35ref.tensor import QuantizedTensor
@@ -86,6 +87,7 @@ class Native:
             function = getattr(self._functions, name)
             function.argtypes, function.restype = arguments, ctypes.c_int
         stack.callback(library.use_isa, library.isa)
+        stack.callback(library.use_threads, available_processors())
 
     def bound(self, name: str, *arguments: int | NDArray[Any] | None) -> Callable[[], int]:
         """Return a call of one of the ABI's functions."""
@@ -144,7 +146,7 @@ def _error_of_product(weights: Weights, x: Float32, out: Float32) -> float:
         *(a, weights.packed[columns], weights.k, "dense", weights.group_size, GAIN),
         *(np.ascontiguousarray(weights.scale[:, columns]), np.ascontiguousarray(weights.offset[:, columns])),
     )[2]
-    return relative_error(out[np.ix_(rows, columns)], expected * scale[:, None])
+    return relative_error(out[np.ix_(rows, columns)], np.asarray(expected) * scale[:, None])
 
 
 def restoring(native: Native, w: Float32, group_size: int, isa: str) -> list[Contender]:
@@ -202,7 +204,7 @@ def _error_of_integers(w: Float32, scale: Float32, offset: Float32, group_size: 
     """Return the share of integers that are not those of the NumPy twin, in the first and last columns."""
     columns = ends(len(w))
     twin = get("numpy").quantize(w[columns].T, scale[:, columns], offset[:, columns], group_size, GAIN)
-    return float((twin.T != q[columns]).mean())
+    return float((q[columns] != twin.T).mean())
 
 
 def _error_of_restored(q: NDArray[Any], scale: Float32, offset: Float32, group_size: int, got: Float32) -> float:

@@ -26,10 +26,10 @@ class Measurement:
     rows: int
     threads: int
     bytes: int
-    samples: int
-    """How many were used."""
+    calm: int
+    """Samples that no other process disturbed."""
     disturbed: int
-    """How many other processes disturbed, used or not."""
+    """Samples that one did; they count only where less than half as many are calm as there are rounds."""
     seconds: float
     """Median of one call."""
     quartiles: tuple[float, float]
@@ -131,7 +131,7 @@ def _texts(data: Mapping[str, Any]) -> dict[str, str]:
 def _measurement(entry: Mapping[str, Any]) -> Measurement:
     low, high = entry["quartiles"]
     made = Measurement(**{**entry, "quartiles": (low, high)})
-    for name in ("k", "n", "rows", "threads", "bytes", "samples", "disturbed"):
+    for name in ("k", "n", "rows", "threads", "bytes", "calm", "disturbed"):
         value = getattr(made, name)
         if not isinstance(value, int) or value < 0:
             raise ValueError(f"{name}: expected a count, got {value!r}")

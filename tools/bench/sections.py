@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -61,7 +61,11 @@ class Bench:
 def _multiplying(
     bench: Bench, n: int, m: int, paths: tuple[str, ...], peer: Ggml | None, weights: list[Weights]
 ) -> list[Contender]:
-    distinct, x, threads = bench.random(min(n, bench.settings.distinct)), bench.random(m, seed=2), bench.settings.threads
+    distinct, x, threads = (
+        bench.random(min(n, bench.settings.distinct)),
+        bench.random(m, seed=2),
+        bench.settings.threads,
+    )
     native = bench.native
     found = [native.multiplier(w, x, isa, count) for w in weights for isa in paths for count in threads]
     if peer is not None:
@@ -92,15 +96,16 @@ def gemm(bench: Bench) -> list[Contender]:
 def weights(bench: Bench) -> list[Contender]:
     """Quantize and restore, one thread."""
     settings = bench.settings
-    distinct = bench.random(min(settings.weights_n, settings.distinct))
-    w = repeated(distinct, settings.weights_n)
+    distinct = bench.random(min(*settings.weights_n, settings.distinct, settings.distinct))
     found, peer = [copy_anchor(settings)], bench.peer()
-    for isa in bench.fast_paths:
-        for group in GROUPS:
-            found += restoring(bench.native, w, group, isa)
-    few = placed(distinct[: max(1, settings.weights_n // settings.slow_share)])
-    found += twins(few) + gguf_weights(few, bench.skipped)
-    return found + (peer.weights(w, settings) if peer is not None else [])
+    for n in settings.weights_n:
+        w = repeated(distinct, n)
+        for isa in bench.fast_paths:
+            for group in GROUPS:
+                found += restoring(bench.native, w, group, isa)
+        found += peer.weights(w, settings) if peer is not None else []
+    few = placed(distinct[: max(1, settings.weights_n[0] // settings.slow_share)])
+    return found + twins(few) + gguf_weights(few, bench.skipped)
 
 
 def growth(bench: Bench) -> list[Contender]:
@@ -131,8 +136,6 @@ def growth(bench: Bench) -> list[Contender]:
 
 def repeated_calls(contender: Contender, least: float) -> Contender:
     """Return a contender whose samples last long enough to be timed, at some 20 G weights a second."""
-    from dataclasses import replace
-
     return replace(contender, calls=max(1, round(least * 20e9 / (contender.k * contender.n))))
 
 
@@ -152,13 +155,14 @@ def overhead(bench: Bench) -> list[Contender]:
             *(a, matrix.packed, 1, k, n, LAYOUTS.index("dense"), 0, GAIN, matrix.scale, matrix.offset),
             *(None, None, out),
         )
-        calls: dict[tuple[str, str], Callable[[], object]] = {
-            ("multiply int8", "C"): bare,
-            ("multiply int8", "Python"): partial(q35ref.matmul, a, tensor),
-            ("multiply float32", "C"): whole.run,
-            ("multiply float32", "Python"): partial(q35ref.matmul, x, tensor),
+        in_python = partial(q35ref.matmul, a, tensor)
+        calls: dict[tuple[str, str], tuple[Callable[[], object], Callable[[], float] | None]] = {
+            ("multiply int8", "C"): (bare, partial(_share_that_differs, out, in_python)),
+            ("multiply int8", "Python"): (in_python, None),
+            ("multiply float32", "C"): (whole.run, whole.error),
+            ("multiply float32", "Python"): (partial(q35ref.matmul, x, tensor), None),
         }
-        for (work, language), run in calls.items():
+        for (work, language), (run, error) in calls.items():
             made = Contender(
                 work=work,
                 name="q35ref per column",
@@ -168,10 +172,16 @@ def overhead(bench: Bench) -> list[Contender]:
                 n=n,
                 bytes=matrix.nbytes,
                 prepare=native.prepare(isa, 1),
+                error=error,
+                limit=whole.limit,
                 ours=True,
             )
             found.append(repeated_calls(made, bench.settings.least_sample))
     return found
+
+
+def _share_that_differs(out: Float32, again: Callable[[], Float32]) -> float:
+    return float((out != again()).mean())
 
 
 SECTIONS: Final[dict[str, Callable[[Bench], list[Contender]]]] = {

@@ -23,14 +23,14 @@ class Settings:
     gemm_n: int = 4096
     """Columns where several are."""
     gemm_rows: tuple[int, ...] = (8, 64, 512)
-    weights_n: int = 4096
-    """Columns where weights are quantized and restored."""
+    weights_n: tuple[int, ...] = (1024, 4096)
+    """Columns where weights are quantized and restored: a size that the peers are known by, and a larger one."""
     distinct: int = 1024
     """Columns of random weights; larger matrices repeat them."""
     slow_share: int = 32
     """Contenders known to be slow are given one column in this many."""
     read_bytes: int = GIB
-    """What the anchors read; a multiple of 16 KiB for each thread."""
+    """What the anchors read, at most; 128 KiB a thread at least."""
     copy_bytes: int = 256 * MIB
     multiply_iterations: int = 4_000_000
     growth_bytes: tuple[int, ...] = tuple(size * MIB for size in (1, 4, 16, 64, 256, 1024, 4096))
@@ -48,10 +48,10 @@ SMALL = Settings(
     n=256,
     gemm_n=128,
     gemm_rows=(8,),
-    weights_n=128,
+    weights_n=(128,),
     distinct=64,
     slow_share=4,
-    read_bytes=MIB,
+    read_bytes=16 * MIB,
     copy_bytes=MIB,
     multiply_iterations=1000,
     growth_bytes=(MIB // 4, MIB),

@@ -1,9 +1,26 @@
 """Tables of a record as rows of text: the command prints them, the page shows them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from tools.bench.record import Measurement, Record
 from tools.bench.targets import Q3_K, Q4_K, instead, judge
+
+LEGEND: Final = """\
+IQR: distance of the quartiles, as a share of the median.
+G w/s: 1e9 weights a second, each counted once for every row of activations.
+GB/s: bytes of codes and parameters a second.
+Of read: those, over the fastest of three plain reads of memory in the same section on as many threads.
+Of peak: G w/s over the multiply-adds of bytes that this processor does on as many threads, out of its registers.
+x Q4_K, x Q3_K: weights a second over those of ggml's fastest path, on the same rows and threads.
+Of memcpy: bytes read and written a second, over those of a plain copy."""
+"""What the headings mean."""
+
+LIMITS: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "gemv": ("of read", {"work": "read"}),
+    "gemm": ("of peak", {"work": "multiply", "name": "arithmetic"}),
+}
+"""What bounds a product: memory where weights are used once, arithmetic where they are used for several rows."""
 
 Rows = list[list[str]]
 
@@ -41,19 +58,31 @@ def multiplying(record: Record, section: str) -> list[Grid]:
     for rows in sorted({m.rows for m in products}):
         lines: Rows = []
         for m in sorted((m for m in products if m.rows == rows), key=lambda m: (m.threads, -m.giga_weights)):
-            read = record.fastest(section, work="read", threads=m.threads)
+            limit = record.fastest(section, **LIMITS[section][1], threads=m.threads)
             same = {"work": "multiply", "rows": rows, "threads": m.threads}
             lines.append(
                 [
                     *(m.name, m.path, str(m.threads), f"{m.bits:.3f}", _time(m), _spread(m)),
-                    *(f"{m.giga_weights:.2f}", f"{m.giga_bytes:.1f}", _ratio(m, read, by_bytes=True)),
+                    *(f"{m.giga_weights:.2f}", f"{m.giga_bytes:.1f}", _ratio(m, limit, by_bytes=section == "gemv")),
                     _ratio(m, record.fastest(section, **same, **Q4_K)),
                     _ratio(m, record.fastest(section, **same, **Q3_K)),
                 ]
             )
         one = next(m for m in products if m.rows == rows)
         title = f"{section}: {rows} row{'s' * (rows > 1)} of activations, weights {one.n} x {one.k}"
-        headings = ["contender", "path", "threads", "bits/w", "ms", "IQR", "G w/s", "GB/s", "of read", "x Q4_K", "x Q3_K"]
+        headings = [
+            "contender",
+            "path",
+            "threads",
+            "bits/w",
+            "ms",
+            "IQR",
+            "G w/s",
+            "GB/s",
+            LIMITS[section][0],
+            "x Q4_K",
+            "x Q3_K",
+        ]
         grids.append(Grid(title, headings, lines, 2))
     return grids
 
@@ -80,11 +109,14 @@ def weights(record: Record) -> list[Grid]:
     copy = record.fastest("weights", work="copy")
     works = dict.fromkeys(m.work for m in record.find("weights") if m.work != "copy")
     lines = [
-        [m.work, m.name, m.path, _time(m), _spread(m), f"{m.giga_weights:.3f}", _ratio(m, copy, by_bytes=True)]
+        [
+            *(m.work, m.name, m.path, f"{m.n} x {m.k}", _time(m), _spread(m)),
+            *(f"{m.giga_weights:.3f}", _ratio(m, copy, by_bytes=True)),
+        ]
         for work in works
         for m in sorted((m for m in record.find("weights") if m.work == work), key=lambda m: -m.giga_weights)
     ]
-    headings = ["work", "contender", "path", "ms", "IQR", "G w/s", "of memcpy"]
+    headings = ["work", "contender", "path", "weights", "ms", "IQR", "G w/s", "of memcpy"]
     return [Grid("weights: quantize and restore, 1 thread", headings, lines, 3)]
 
 
@@ -92,7 +124,8 @@ def growth(record: Record) -> list[Grid]:
     """Return time a weight by size."""
     found = sorted(record.find("growth"), key=lambda m: (m.threads, m.bytes))
     lines = [
-        [m.name, m.path, str(m.threads), f"{m.bytes / 2**20:.0f}", f"{1e3 / m.giga_weights:.2f}", _spread(m)] for m in found
+        [m.name, m.path, str(m.threads), f"{m.bytes / 2**20:.0f}", f"{1e3 / m.giga_weights:.2f}", _spread(m)]
+        for m in found
     ]
     return [Grid("growth: GEMV by size", ["contender", "path", "threads", "MiB", "ps a weight", "IQR"], lines, 2)]
 

@@ -24,15 +24,18 @@ from tools.lean.worker import OLEANS
 
 PROOFS: Final = Path(__file__).resolve().parents[2] / "proofs"
 
-MEMORY_PER_JOB: Final = 5e9
+MEMORY_PER_JOB: Final = 6.5e9
 """What a worker can grow to, in bytes."""
+
+CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")
+"""The memory that a container may use, or the word ``max``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.lean", description="Check the Lean proofs.")
     parser.add_argument("modules", nargs="*", metavar="MODULE", help="check only these and what they import")
-    parser.add_argument("--jobs", type=int, default=default_jobs(), help="Lean processes, up to 5 GB each")
+    parser.add_argument("--jobs", type=int, default=default_jobs(), help="Lean processes, 6 GB each")
     parser.add_argument("--setup", action="store_true", help="only fetch Lean in WebAssembly")
     parser.add_argument("--write-roots", action="store_true", help="only write the files that import all others")
     options = parser.parse_args(arguments)
@@ -53,7 +56,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def default_jobs() -> int:
     """Return 2, or 1 where the memory is too small for two Lean processes."""
-    return 2 if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= 2 * MEMORY_PER_JOB else 1
+    return 2 if memory() >= 2 * MEMORY_PER_JOB else 1
+
+
+def memory() -> float:
+    """Return the bytes of memory that are this machine's, or this container's."""
+    there = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        return min(there, float(CGROUP_LIMIT.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return there
 
 
 def required() -> bool:
@@ -94,7 +106,8 @@ def check_with_wasm(modules: Sequence[str], jobs: int) -> int:
     except ToolchainError as problem:
         return failed([str(problem)])
     (PROOFS / OLEANS).mkdir(parents=True, exist_ok=True)
-    with locked(PROOFS / OLEANS / "lock"):
+    with locked(PROOFS / OLEANS / "lock", "another make proofs in this folder"):
+        print(f"proofs: Lean in up to {jobs} processes of up to 6 GB; the first answer takes a minute", flush=True)
         build = WasmBuild(home, PROOFS, jobs)
         try:
             verdicts = build.build(modules, show)
@@ -121,7 +134,9 @@ def show(verdict: Verdict) -> None:
 def summary(modules: Sequence[str], seconds: float, checker: str) -> str:
     """Return the last line: how much was checked, and by what."""
     texts = Sources(PROOFS, modules).text
-    vectors = {module: text for module, text in texts.items() if module.startswith("Q35.Vectors.")}
+    vectors = {
+        module: text for module, text in texts.items() if module.startswith("Q35.Vectors.") and count_cases(text)
+    }
     counts = [f"{len(texts)} modules", f"{sum(map(count_theorems, texts.values()))} theorems"]
     if vectors:
         theorems, cases = sum(map(count_theorems, vectors.values())), sum(map(count_cases, vectors.values()))
@@ -138,4 +153,8 @@ def failed(problems: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted: what has been checked stays so", file=sys.stderr)
+        sys.exit(130)

@@ -3,7 +3,7 @@ public import Lean
 open Lean
 
 /-! Checks one module a line of standard input, `module|source|olean`, each in an environment of its own, by the
-function that the command `lean` calls. Starting Lean takes 20 s in WebAssembly, checking a small module 1 s. -/
+function that the command `lean` calls. Starting Lean takes some 20 s in WebAssembly, checking a small module 1 to 5 s. -/
 
 public partial def checkEach (stdin : IO.FS.Stream) : IO Unit := do
   match (← stdin.getLine).trimAscii.copy.splitOn "|" with

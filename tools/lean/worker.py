@@ -1,6 +1,6 @@
 """A running Lean, in WebAssembly, that checks one module after the other.
 
-Starting takes 20 s, so a worker is kept; it is started anew when the memory that Lean never gives back piles up.
+Starting takes some 20 s, so a worker is kept; it is started anew when the memory that Lean never gives back piles up.
 """
 
 import json

@@ -9,7 +9,8 @@ public import Q35.Spec.Lanes
 
 A pair of rows `2i, 2i+1` of a column makes one 7-bit code: the wide integer modulo 16 in bits 3 to 6, the narrow
 integer modulo 8 in bits 0 to 2. A column's codes are stored one a byte, or as one little-endian bit stream, where
-8 codes fill exactly 7 bytes. Mirrors `q35ref/reference/codec.py`; what Python refuses is `none` here.
+8 codes fill exactly 7 bytes. Mirrors `q35ref/reference/codec.py`. Streams and columns that Python refuses to unpack are
+`none` here; the functions of pairs, codes and integers are total, where Python refuses what is outside a lane.
 -/
 
 namespace Q35

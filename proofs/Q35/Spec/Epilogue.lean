@@ -59,4 +59,8 @@ end Evaluation
 /-- A tree that evaluates the output of a matmul's entry: its products are those of the entry's groups, in any order. -/
 def Evaluates (tree : Evaluation) (terms : List GroupTerm) : Prop := tree.products.Perm (products terms)
 
+/-- The parameters of a matmul's entry are values of float32. -/
+def Float32Parameters (terms : List GroupTerm) : Prop :=
+  ∀ t ∈ terms, roundFloat32 t.scale = t.scale ∧ roundFloat32 t.offset = t.offset
+
 end Q35

@@ -61,4 +61,15 @@ def IsFloat32 (x : Rat) : Prop := roundFloat32 x = x ∧ abs x < 2 ^ 128
 
 instance (x : Rat) : Decidable (IsFloat32 x) := inferInstanceAs (Decidable (_ ∧ _))
 
+/-! ## What statements about it speak of -/
+
+/-- `2^e`. -/
+def pow2 (e : Int) : Rat := (2 : Rat) ^ e
+
+/-- `m·2^e` has at most 24 bits, and is an integer multiple of `2^(-149)`. -/
+def Fits (m e : Int) : Prop := m.natAbs ≤ 2 ^ 24 ∧ -149 ≤ e
+
+/-- The number midway between the largest float32, `2^128 - 2^104`, and `2^128`. -/
+def overflowThreshold : Rat := 2 ^ 128 - 2 ^ 103
+
 end Q35

@@ -69,4 +69,59 @@ def matmulEntry (activations column : List Int) (groupSize narrowGain : Nat) (sc
     List GroupTerm :=
   groupTerms activations column narrowGain (groupRows column.length groupSize) scales offsets
 
+/-! ## What statements about it speak of: no function of the reference -/
+
+/-- `Σ a[k]·w[k]`. -/
+def dot : List Int → List Rat → Rat
+  | a :: activations, w :: weights => a * w + dot activations weights
+  | _, _ => 0
+
+/-- `f row x`, for the entries `x` of a list whose first one is row `row`. -/
+def eachRow {α β : Type} (f : Nat → α → β) (row : Nat) : List α → List β
+  | [] => []
+  | x :: rest => f row x :: eachRow f (row + 1) rest
+
+/-- The parameter of row `row`'s group, of a column of `k` rows. -/
+def parameterOf (parameters : List Rat) (k groupSize row : Nat) : Rat :=
+  parameters.getD (row / groupLength k groupSize) 0
+
+/-- A column of weights to integers, each with its group's parameters. -/
+def quantizeColumn (weights : List Rat) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Int :=
+  eachRow (fun row weight => quantize weight (parameterOf scales weights.length groupSize row)
+    (parameterOf offsets weights.length groupSize row) row narrowGain) 0 weights
+
+/-- A column of integers to their exact values, each with its group's parameters. -/
+def dequantizeColumn (column : List Int) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Rat :=
+  eachRow (fun row q => dequantize q (parameterOf scales column.length groupSize row)
+    (parameterOf offsets column.length groupSize row) row narrowGain) 0 column
+
+/-- How far each weight of a column may be from its restored value. -/
+def columnErrorBounds (weights : List Rat) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Rat :=
+  eachRow (fun row weight => errorBound weight (parameterOf scales weights.length groupSize row)
+    (parameterOf offsets weights.length groupSize row) row narrowGain) 0 weights
+
+/-- `Σ |a[k]|·e[k]`. -/
+def dotMagnitude : List Int → List Rat → Rat
+  | a :: activations, e :: errors => abs a * e + dotMagnitude activations errors
+  | _, _ => 0
+
+/-- The longest run of rows whose accumulator is sure to fit int32. -/
+def maxAccumulatorRows (narrowGain : Nat) : Nat := if narrowGain = 1 then 2796202 else 2097151
+
+/-- There are int8 activations and legal integers, `rows` rows from row 0 on, whose accumulator is above int32. -/
+def CanOverflow (rows narrowGain : Nat) : Prop :=
+  ∃ activations column : List Int, activations.length = rows ∧ column.length = rows
+    ∧ (∀ a ∈ activations, -128 ≤ a ∧ a ≤ 127) ∧ (∀ i (h : i < column.length), InLane i column[i])
+    ∧ 2 ^ 31 - 1 < accumulate narrowGain 0 activations column
+
+/-- An integer in a 32-bit register. -/
+abbrev wrap (x : Int) : BitVec 32 := BitVec.ofInt 32 x
+
+/-- `Σ gain(k)·a[k]·q[k]` in 32-bit registers; every product and every sum wraps around. -/
+def accumulateWrapping (narrowGain : Nat) (firstRow : Nat) : List Int → List Int → BitVec 32
+  | a :: activations, q :: column =>
+    wrap (laneGain firstRow narrowGain) * wrap a * wrap q
+      + accumulateWrapping narrowGain (firstRow + 1) activations column
+  | _, _ => 0
+
 end Q35

@@ -98,9 +98,6 @@ theorem acc_partial_le_bound (hg : IsNarrowGain narrowGain) (int8 : ∀ a ∈ ac
     chosen.sum.natAbs ≤ accumulatorBound column.length narrowGain :=
   Nat.le_trans (partial_sum_le part) (magnitudes_le_bound hg int8 lanes)
 
-/-- The longest run of rows whose accumulator is sure to fit int32. -/
-def maxAccumulatorRows (narrowGain : Nat) : Nat := if narrowGain = 1 then 2796202 else 2097151
-
 /-- A legal group is short enough for either gain. -/
 theorem maxGroupRows_le (narrowGain : Nat) : maxGroupRows ≤ maxAccumulatorRows narrowGain := by
   simp only [maxGroupRows, maxAccumulatorRows]
@@ -211,12 +208,6 @@ theorem lowestColumn_inLanes (firstRow rows : Nat) :
   rw [value]
   simp only [InLane, laneLow, laneHigh]
   split <;> decide
-
-/-- There are int8 activations and legal integers, `rows` rows from row 0 on, whose accumulator is above int32. -/
-def CanOverflow (rows narrowGain : Nat) : Prop :=
-  ∃ activations column : List Int, activations.length = rows ∧ column.length = rows
-    ∧ (∀ a ∈ activations, -128 ≤ a ∧ a ≤ 127) ∧ (∀ i (h : i < column.length), InLane i column[i])
-    ∧ 2 ^ 31 - 1 < accumulate narrowGain 0 activations column
 
 /-- The limit is tight for either gain: from one row more on, accumulators can leave int32. -/
 theorem canOverflow_of_longer {rows : Nat} (hg : IsNarrowGain narrowGain)

@@ -11,9 +11,6 @@ public import Q35.Thm.Rounding
 
 namespace Q35
 
-/-- `2^e`. -/
-def pow2 (e : Int) : Rat := (2 : Rat) ^ e
-
 theorem pow2_pos (e : Int) : 0 < pow2 e := Rat.zpow_pos (by decide)
 
 theorem pow2_add (a b : Int) : pow2 (a + b) = pow2 a * pow2 b := Rat.zpow_add (by decide) a b

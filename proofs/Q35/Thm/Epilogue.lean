@@ -175,10 +175,6 @@ theorem evaluate_error_le (tree : Evaluation) (multiples : ∀ p ∈ tree.produc
 
 end Evaluation
 
-/-- The parameters of a matmul's entry are values of float32. -/
-def Float32Parameters (terms : List GroupTerm) : Prop :=
-  ∀ t ∈ terms, roundFloat32 t.scale = t.scale ∧ roundFloat32 t.offset = t.offset
-
 theorem multiples_of_products {terms : List GroupTerm} (h : Float32Parameters terms) :
     ∀ p ∈ products terms, IsMultiple p.parameter := by
   induction terms with

@@ -62,6 +62,21 @@ theorem matmulEntry_parameters (floatScales : ∀ scale ∈ scales, roundFloat32
   obtain ⟨_, hs, ho⟩ := mem_groupTerms ht
   exact ⟨floatScales _ hs, floatOffsets _ ho⟩
 
+/-! ## What float32 does -/
+
+/-- **A float32 epilogue is within B**: for parameters that are float32s and integers that fit int32, with `S < 2^127` and at
+most `2^22 - 1` groups, no step of any evaluation overflows, so that `evaluate` is what float32 yields; and that is within B
+of the exact output. -/
+theorem epilogue_float32_error_le {terms : List GroupTerm} (order : Evaluates tree terms)
+    (parameters : Float32Parameters terms)
+    (int32 : ∀ t ∈ terms, t.acc.natAbs ≤ 2 ^ 31 ∧ t.rowSum.natAbs ≤ 2 ^ 31)
+    (small : outputMagnitude terms < 2 ^ 127) (few : 2 * terms.length + 1 ≤ 2 ^ 23) :
+    tree.NoOverflow ∧ abs (tree.evaluate - exactOutput terms) ≤ outputBound terms.length (outputMagnitude terms) := by
+  refine ⟨epilogue_no_overflow order parameters int32 small few, epilogue_error_le order parameters ?_⟩
+  have cast : ((2 * terms.length + 1 : Nat) : Rat) ≤ ((2 ^ 23 : Nat) : Rat) := by exact_mod_cast few
+  rw [unitRoundoff]
+  grind
+
 /-! ## Legal sizes -/
 
 /-- **For every legal size both integers of every group fit int32**, for either gain. -/

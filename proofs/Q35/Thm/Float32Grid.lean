@@ -12,9 +12,6 @@ public import Q35.Thm.Float32
 
 namespace Q35
 
-/-- `m·2^e` has at most 24 bits, and is an integer multiple of `2^(-149)`. -/
-def Fits (m e : Int) : Prop := m.natAbs ≤ 2 ^ 24 ∧ -149 ≤ e
-
 theorem abs_intCast (m : Int) : abs (m : Rat) = (m.natAbs : Rat) := by
   rcases Int.le_total 0 m with h | h
   · rw [abs_of_nonneg (by exact_mod_cast h)]

@@ -80,9 +80,6 @@ theorem abs_roundFloat32_le_pow2 {x : Rat} {k : Int} (hk : -149 ≤ k) (h : abs 
   rw [roundFloat32_neg] at low
   grind
 
-/-- The number midway between the largest float32, `2^128 - 2^104`, and `2^128`. -/
-def overflowThreshold : Rat := 2 ^ 128 - 2 ^ 103
-
 theorem roundFloat32_below_overflow {x : Rat} (h0 : 0 ≤ x) (h : x < overflowThreshold) : roundFloat32 x < 2 ^ 128 := by
   -- Otherwise 2^128 would be the rounded number, off by more than half a step.
   have error := roundFloat32_error_le_half_spacing x

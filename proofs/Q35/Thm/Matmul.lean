@@ -15,35 +15,6 @@ quantization may do to each of them.
 
 namespace Q35
 
-/-- `Σ a[k]·w[k]`. -/
-def dot : List Int → List Rat → Rat
-  | a :: activations, w :: weights => a * w + dot activations weights
-  | _, _ => 0
-
-/-- `f row x`, for the entries `x` of a list whose first one is row `row`. -/
-def eachRow {α β : Type} (f : Nat → α → β) (row : Nat) : List α → List β
-  | [] => []
-  | x :: rest => f row x :: eachRow f (row + 1) rest
-
-/-- The parameter of row `row`'s group, of a column of `k` rows. -/
-def parameterOf (parameters : List Rat) (k groupSize row : Nat) : Rat :=
-  parameters.getD (row / groupLength k groupSize) 0
-
-/-- A column of weights to integers, each with its group's parameters. -/
-def quantizeColumn (weights : List Rat) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Int :=
-  eachRow (fun row weight => quantize weight (parameterOf scales weights.length groupSize row)
-    (parameterOf offsets weights.length groupSize row) row narrowGain) 0 weights
-
-/-- A column of integers to their exact values, each with its group's parameters. -/
-def dequantizeColumn (column : List Int) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Rat :=
-  eachRow (fun row q => dequantize q (parameterOf scales column.length groupSize row)
-    (parameterOf offsets column.length groupSize row) row narrowGain) 0 column
-
-/-- How far each weight of a column may be from its restored value. -/
-def columnErrorBounds (weights : List Rat) (groupSize narrowGain : Nat) (scales offsets : List Rat) : List Rat :=
-  eachRow (fun row weight => errorBound weight (parameterOf scales weights.length groupSize row)
-    (parameterOf offsets weights.length groupSize row) row narrowGain) 0 weights
-
 /-! ## Rows -/
 
 theorem getD_of_lt {values : List Rat} {i : Nat} (h : i < values.length) : values.getD i 0 = values[i] := by
@@ -219,11 +190,6 @@ theorem dot_dequantize_eq {activations column : List Int} (groupSize narrowGain 
   rw [matmulEntry, groupRows, all, dequantizeColumn]
 
 /-! ## What quantization does to a dot product -/
-
-/-- `Σ |a[k]|·e[k]`. -/
-def dotMagnitude : List Int → List Rat → Rat
-  | a :: activations, e :: errors => abs a * e + dotMagnitude activations errors
-  | _, _ => 0
 
 /-- Weights that are each at most `e[k]` away from others: the dot products are at most `Σ |a[k]|·e[k]` apart. -/
 theorem dot_error_le (activations : List Int) {weights restored errors : List Rat}

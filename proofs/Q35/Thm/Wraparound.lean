@@ -13,16 +13,6 @@ accumulator in 32-bit registers alone: every operand, product and sum is taken m
 
 namespace Q35
 
-/-- An integer in a 32-bit register. -/
-abbrev wrap (x : Int) : BitVec 32 := BitVec.ofInt 32 x
-
-/-- `Σ gain(k)·a[k]·q[k]` in 32-bit registers; every product and every sum wraps around. -/
-def accumulateWrapping (narrowGain : Nat) (firstRow : Nat) : List Int → List Int → BitVec 32
-  | a :: activations, q :: column =>
-    wrap (laneGain firstRow narrowGain) * wrap a * wrap q
-      + accumulateWrapping narrowGain (firstRow + 1) activations column
-  | _, _ => 0
-
 /-- A sum in 32-bit registers, from the last number to the first. -/
 def sumWrapping : List (BitVec 32) → BitVec 32
   | [] => 0

@@ -19,7 +19,9 @@ enum { VECTOR = 16 };
 
 typedef uint64_t vector __attribute__((vector_size(VECTOR), may_alias));
 
-enum { ACROSS = 8, STREAMS = 4, AHEAD = 4096, MOST_THREADS = 64 };
+enum { ACROSS = 8, STREAMS = 4, APART = 1 << 15, MOST_THREADS = 64 };
+
+enum { ONE_STREAM, FOUR_STREAMS, FOUR_SENT_FOR, ARITHMETIC };
 
 typedef struct {
     const char *from;
@@ -43,19 +45,20 @@ static uint64_t read_plainly(const char *from, size_t bytes) {
     return total(sums[0]);
 }
 
-/* Four streams, sent for beforehand. */
-static uint64_t read_streams(const char *from, size_t bytes) {
-    vector sums[ACROSS] = {{0}};
-    const size_t apart = bytes / STREAMS;
-    for (size_t at = 0; at < apart; at += 2 * VECTOR)
-        for (int s = 0; s < STREAMS; s++) {
-            const char *p = from + s * apart + at;
-            __builtin_prefetch((const void *)((uintptr_t)p + AHEAD));
-            if (VECTOR == 64) __builtin_prefetch((const void *)((uintptr_t)p + AHEAD + VECTOR));
-            sums[2 * s] += *(const vector *)p;
-            sums[2 * s + 1] += *(const vector *)(p + VECTOR);
-        }
-    for (int i = 1; i < ACROSS; i++) sums[0] += sums[i];
+/* Four streams side by side, as a product of four rows at a time reads; some processors fetch from memory faster so.
+ * `ahead` sends for what comes later. */
+static inline uint64_t read_streams(const char *from, size_t bytes, const size_t ahead) {
+    vector sums[2 * STREAMS] = {{0}};
+    for (const char *end = from + bytes; from < end; from += STREAMS * APART)
+        for (size_t at = 0; at < APART; at += 2 * VECTOR)
+            for (int s = 0; s < STREAMS; s++) {
+                const char *p = from + s * APART + at;
+                if (ahead != 0) __builtin_prefetch((const void *)((uintptr_t)p + ahead));
+                if (ahead != 0 && VECTOR == 64) __builtin_prefetch((const void *)((uintptr_t)p + ahead + VECTOR));
+                sums[2 * s] += *(const vector *)p;
+                sums[2 * s + 1] += *(const vector *)(p + VECTOR);
+            }
+    for (int i = 1; i < 2 * STREAMS; i++) sums[0] += sums[i];
     return total(sums[0]);
 }
 
@@ -94,9 +97,12 @@ static uint64_t multiply(size_t iterations) { return iterations; }
 
 static void *run(void *argument) {
     part *p = argument;
-    p->sum = p->kind == 0   ? read_plainly(p->from, p->bytes)
-             : p->kind == 1 ? read_streams(p->from, p->bytes)
-                            : multiply(p->bytes);
+    switch (p->kind) {
+        case ONE_STREAM: p->sum = read_plainly(p->from, p->bytes); break;
+        case FOUR_STREAMS: p->sum = read_streams(p->from, p->bytes, 0); break;
+        case FOUR_SENT_FOR: p->sum = read_streams(p->from, p->bytes, STREAMS * APART); break;
+        default: p->sum = multiply(p->bytes);
+    }
     return NULL;
 }
 
@@ -106,8 +112,8 @@ static uint64_t together(const char *from, size_t bytes, int kind, int threads) 
     int started[MOST_THREADS] = {0};
     uint64_t sum = 0;
     for (int t = 0; t < threads; t++) {
-        const size_t each = kind < 2 ? bytes / (size_t)threads : bytes;
-        parts[t] = (part){kind < 2 ? from + (size_t)t * each : from, each, kind, 0};
+        const size_t each = kind == ARITHMETIC ? bytes : bytes / (size_t)threads;
+        parts[t] = (part){kind == ARITHMETIC ? from : from + (size_t)t * each, each, kind, 0};
     }
     for (int t = 1; t < threads; t++) started[t] = pthread_create(&handles[t], NULL, run, &parts[t]) == 0;
     for (int t = 0; t < threads; t++)
@@ -118,9 +124,12 @@ static uint64_t together(const char *from, size_t bytes, int kind, int threads) 
     return sum;
 }
 
-/* `bytes` is a multiple of 4096 for each thread, `from` is aligned to a vector; `streams` is 0 or 1. */
-uint64_t anchor_read(const void *from, size_t bytes, int streams, int threads) {
-    return together(from, bytes, streams, threads);
+/* Bytes that are read together: every thread's part is a multiple of them. */
+int anchor_read_unit(void) { return STREAMS * APART; }
+
+/* `from` is aligned to a vector; `kind` is 0 to 2. */
+uint64_t anchor_read(const void *from, size_t bytes, int kind, int threads) {
+    return together(from, bytes, kind, threads);
 }
 
 uint64_t anchor_copy(void *to, const void *from, size_t bytes) {
@@ -131,6 +140,6 @@ uint64_t anchor_copy(void *to, const void *from, size_t bytes) {
 /* Products in an iteration of a thread, 0 where the anchor does not know the machine's instructions. */
 int anchor_multiplied(void) { return MULTIPLIED; }
 
-uint64_t anchor_multiply(size_t iterations, int threads) { return together(NULL, iterations, 2, threads); }
+uint64_t anchor_multiply(size_t iterations, int threads) { return together(NULL, iterations, ARITHMETIC, threads); }
 
 int anchor_vector_bits(void) { return 8 * VECTOR; }

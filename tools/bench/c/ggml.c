@@ -16,7 +16,10 @@
 
 enum { MOST_THREADS = 64 };
 
+static void say_nothing(enum ggml_log_level level, const char *text, void *data) { (void)level, (void)text, (void)data; }
+
 int peer_init(void) {
+    ggml_log_set(say_nothing, NULL);
     ggml_cpu_init();
     return GGML_TYPE_COUNT;
 }

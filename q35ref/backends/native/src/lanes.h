@@ -38,13 +38,14 @@ static inline void store_word(uint8_t *p, uint64_t word) {
     for (int i = 0; i < 8; i++) p[i] = (uint8_t)(word >> 8 * i);
 }
 
-/* Codes of some rows; whether every integer is inside its lane. */
-static inline int encode(const int8_t *restrict q, int64_t pairs, uint8_t *restrict codes) {
-    unsigned outside = 0;
-    for (int64_t i = 0; i < pairs; i++) {
-        const uint8_t wide = (uint8_t)(q[2 * i] + WIDE_BIAS), narrow = (uint8_t)(q[2 * i + 1] + NARROW_BIAS);
-        outside |= (wide & 0xf0u) | (narrow & 0xf8u);
-        codes[i] = (uint8_t)((wide ^ WIDE_BIAS) << 3 | (narrow ^ NARROW_BIAS));
+/* Codes of a chunk's rows; whether every integer is inside its lane. */
+static inline int encode(const int8_t *restrict q, uint8_t *restrict codes) {
+    uint16_t outside = 0;
+    for (int i = 0; i < CHUNK_CODES; i++) {
+        const uint16_t pair = (uint16_t)((uint8_t)q[2 * i] | (uint8_t)q[2 * i + 1] << 8);
+        const uint16_t wide = (uint16_t)((pair + WIDE_BIAS) & 0xff), narrow = (uint16_t)((pair >> 8) + NARROW_BIAS) & 0xff;
+        outside |= (uint16_t)((wide & 0xf0) | (narrow & 0xf8));
+        codes[i] = (uint8_t)((pair & 15) << 3 | (pair >> 8 & 7));
     }
     return outside == 0;
 }
@@ -57,26 +58,21 @@ static inline void decode(const uint8_t *restrict codes, int64_t pairs, int8_t *
 }
 
 static int pack_column(const int8_t *q, int64_t k, int32_t layout, uint8_t *column) {
-    uint8_t codes[CHUNK_CODES];
-    int8_t last[CHUNK_ROWS];
+    uint8_t codes[CHUNK_CODES], last_bytes[CHUNK_CODES];
+    int8_t last[CHUNK_ROWS] = {0};
     for (int64_t row = 0; row < k; row += CHUNK_ROWS) {
-        const int64_t rows = k - row < CHUNK_ROWS ? k - row : CHUNK_ROWS, pairs = pairs_of(rows);
-        const int8_t *integers = q + row;
-        if (rows < CHUNK_ROWS) {
-            memset(last, 0, sizeof last);
-            memcpy(last, integers, (size_t)rows);
-            memset(codes, 0, sizeof codes);
-            integers = last;
+        const int64_t left = k - row, pairs = pairs_of(left < CHUNK_ROWS ? left : CHUNK_ROWS);
+        const int8_t *integers = left < CHUNK_ROWS ? memcpy(last, q + row, (size_t)left) : q + row;
+        if (!encode(integers, codes)) return Q35_BAD_ARGUMENT;
+        if (layout == Q35_BYTE) {
+            memcpy(column + row / 2, codes, (size_t)pairs);
+            continue;
         }
-        uint8_t *to = layout == Q35_BYTE ? column + row / 2 : codes;
-        if (!encode(integers, pairs, to)) return Q35_BAD_ARGUMENT;
-        if (layout == Q35_BYTE) continue;
         uint64_t words[WORDS];
         for (int i = 0; i < WORDS; i++) words[i] = load_word(codes + 8 * i);
         for (int i = 0; i < WORDS; i++) words[i] = squeeze(words[i]);
         /* A word's eighth byte is the next one's first; the last ones go through a buffer. */
-        uint8_t last_bytes[CHUNK_CODES], *const bytes = column + row / GROUP_MULTIPLE * 7;
-        uint8_t *const stream = k - row > CHUNK_ROWS ? bytes : last_bytes;
+        uint8_t *const bytes = column + row / GROUP_MULTIPLE * 7, *const stream = left > CHUNK_ROWS ? bytes : last_bytes;
         for (int i = 0; i < WORDS; i++) store_word(stream + 7 * i, words[i]);
         if (stream != bytes) memcpy(bytes, stream, (size_t)(pairs - pairs / 8));
     }
@@ -228,13 +224,18 @@ static int quantize_group(const float *w, int64_t rows, float scale, float offse
  * The product is exact in double. So is the sum, unless the terms are of very different size: it is below 17 times the
  * larger scale or offset, and a multiple of 2^-24 times the smaller. */
 static void fill_table(float scale, float offset, int32_t narrow_gain, float table[32]) {
-    const double size = fabs((double)offset), step[2] = {scale, (double)scale * narrow_gain};
-    const int exact = size == 0 || (size <= scale * 0x1p24 && scale <= size * 0x1p24);
-    for (int lane = 0; lane < 2; lane++)
-        for (int i = 0; i < 16; i++) {
-            const double product = (i < 8 ? i : i - 16) * step[lane];
-            table[16 * lane + i] = exact ? (float)(product + offset) : round_sum(product, offset);
-        }
+    const double wide = scale, narrow = wide * narrow_gain, size = fabs((double)offset);
+    const int exact = size == 0 || (size <= wide * 0x1p24 && wide <= size * 0x1p24);
+    double product[32];
+    for (int i = 0; i < 16; i++) {
+        const int integer = i < 8 ? i : i - 16;
+        product[i] = integer * wide;
+        product[16 + i] = integer * narrow;
+    }
+    if (exact)
+        for (int i = 0; i < 32; i++) table[i] = (float)(product[i] + offset);
+    else
+        for (int i = 0; i < 32; i++) table[i] = round_sum(product[i], offset);
 }
 
 /* Whether every integer is inside its lane; an unsigned byte holds what an illegal one becomes. */
