@@ -158,9 +158,9 @@ typedef struct {
 #define TWICE(...) __VA_ARGS__, __VA_ARGS__
 #define BLOCK_OF(even, odd) {TWICE(TWICE(TWICE(TWICE(TWICE(even, odd)))))}
 
-static const lane_pattern weights_gain_1 = {BLOCK_OF(1, 1), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
-static const lane_pattern weights_gain_2 = {BLOCK_OF(1, 0.5f), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
-static const lane_pattern activations = {BLOCK_OF(1, 1), BLOCK_OF(-127, -127), BLOCK_OF(127, 127)};
+static const lane_pattern weight_lanes_gain_1 = {BLOCK_OF(1, 1), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
+static const lane_pattern weight_lanes_gain_2 = {BLOCK_OF(1, 0.5f), BLOCK_OF(-8, -4), BLOCK_OF(7, 3)};
+static const lane_pattern activation_lanes = {BLOCK_OF(1, 1), BLOCK_OF(-127, -127), BLOCK_OF(127, 127)};
 
 /* What rounds a group's weights. */
 typedef struct {
@@ -213,7 +213,7 @@ static int round_weights(const float *restrict w, int64_t rows, const rounder *b
 }
 
 static int quantize_group(const float *w, int64_t rows, float scale, float offset, int32_t narrow_gain, int8_t *q) {
-    const lane_pattern *const lanes = narrow_gain == 1 ? &weights_gain_1 : &weights_gain_2;
+    const lane_pattern *const lanes = narrow_gain == 1 ? &weight_lanes_gain_1 : &weight_lanes_gain_2;
     return round_weights(w, rows, &(rounder){lanes, scale, offset, 0.5f - 8 * 4 * 0x1p-24f}, q);
 }
 
@@ -269,7 +269,7 @@ static int quantize_activation_row(const float *x, int64_t k, float *scale, int8
     if (status != Q35_OK) return status;
     const float largest = -low > high ? -low : high;
     *scale = largest == 0 ? 1.0f : round_quotient((two_sum_t){largest, 0}, 127);
-    return round_weights(x, k, &(rounder){&activations, *scale, 0, 0.5f - 128 * 4 * 0x1p-24f}, a);
+    return round_weights(x, k, &(rounder){&activation_lanes, *scale, 0, 0.5f - 128 * 4 * 0x1p-24f}, a);
 }
 
 #endif

@@ -1,0 +1,148 @@
+"""The native kernel under the compiler's sanitizers, and on the paths that this processor lacks."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from q35ref.backends.native.build import FLAGS, SOURCES, build, compiler
+from q35ref.backends.native.library import load
+from tests.native_kernel import ISAS, compiles, library_of, needs_native
+
+pytestmark = [needs_native, pytest.mark.slow]
+
+ROOT = Path(__file__).resolve().parents[1]
+EMPTY = "int main(void) { return 0; }\n"
+NO_ADDRESS = compiles(EMPTY, "-fsanitize=address,undefined")
+NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
+NO_SIMDE = compiles(f"#include <simde/x86/avx512.h>\n{EMPTY}")
+needs_simde = pytest.mark.skipif(bool(NO_SIMDE), reason=f"Debian's libsimde-dev is not installed: {NO_SIMDE}")
+needs_address = pytest.mark.skipif(bool(NO_ADDRESS), reason=f"the compiler has no address sanitizer: {NO_ADDRESS}")
+needs_thread = pytest.mark.skipif(bool(NO_THREAD), reason=f"the compiler has no thread sanitizer: {NO_THREAD}")
+
+OVERRUN = """
+import ctypes
+from q35ref.backends.native.library import load
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+q = (ctypes.c_int8 * 32)()
+packed = libc.malloc(7)
+print(load().call("q35_pack", ctypes.addressof(q), 32, 1, 1, packed))
+"""
+"""Calls the kernel with a buffer of 7 bytes where it writes 14."""
+
+TOUCH = """
+import numpy as np
+from q35ref.backends.native.library import load
+from tests.native_kernel import Guarded
+packed = Guarded(at_end=True).array(np.zeros((1, 7), np.uint8))
+load().call("q35_pack", np.zeros((1, 32), np.int8), 32, 1, 1, packed)
+"""
+"""The same against a page that must not be touched."""
+
+
+def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python at the project's root."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def under_address_sanitizer(library: Path) -> dict[str, str]:
+    """Return the environment in which Python runs a sanitized library; Python itself leaks a little at its end."""
+    runtime = library_of("libasan.so")
+    if runtime is None:
+        pytest.skip("the compiler's libasan.so, which Python must load first, is not found")
+    options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return {"LD_PRELOAD": str(runtime), "Q35_NATIVE_LIBRARY": str(library), **options}
+
+
+@pytest.fixture(scope="module")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a build with the address and undefined-behaviour sanitizers."""
+    return build(tmp_path_factory.mktemp("sanitized") / "address.so", sanitize="address,undefined")
+
+
+@needs_address
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_checks_pass_under_the_address_sanitizer(isa: str, sanitized: Path) -> None:
+    if isa not in load().isas:
+        pytest.skip(f"this processor has no {isa}")
+    environment = {**under_address_sanitizer(sanitized), "Q35_NATIVE_ISA": isa}
+    done = python("-m", "q35ref", "check", "native", "--level", "1", "--quiet", **environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "13 passed, 0 failed, 0 not checked: conforms" in done.stdout
+
+
+@needs_address
+def test_illegal_and_guarded_calls_pass_under_the_address_sanitizer(sanitized: Path) -> None:
+    """What is refused must be refused before it is used."""
+    command = ("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_native_safety.py")
+    done = python(*command, "-k", "illegal or padding or group or address", **under_address_sanitizer(sanitized))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+@needs_address
+def test_the_address_sanitizer_would_see_an_overrun(sanitized: Path) -> None:
+    done = python("-c", OVERRUN, **under_address_sanitizer(sanitized))
+    assert done.returncode != 0
+    assert "heap-buffer-overflow" in done.stderr
+
+
+def test_a_forbidden_page_would_end_the_process() -> None:
+    assert python("-c", TOUCH).returncode == -signal.SIGSEGV
+
+
+@needs_simde
+def test_the_paths_that_this_processor_lacks_are_safe_too(tmp_path: Path) -> None:
+    """With SIMDe's intrinsics, in portable C: the same tests as for the paths that it has."""
+    missing = [isa for isa in ISAS if isa not in load().isas]
+    if not missing:
+        pytest.skip("this processor has every path")
+    library = build(tmp_path / "simde.so", simde=True)
+    command = (
+        "-m",
+        "pytest",
+        "-q",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=dev",
+        "-k",
+        " or ".join(missing),
+    )
+    files = ("tests/test_native.py", "tests/test_native_safety.py")
+    done = python(*command, *files, Q35_NATIVE_LIBRARY=str(library))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "skipped" not in done.stdout
+
+
+def threads_program(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    """Build the program of several threads with the thread sanitizer, and run it."""
+    sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name not in ("avx2.c", "avx512.c")]
+    program = folder / "threads"
+    command = [
+        compiler(), *FLAGS, "-O1", "-g", "-fsanitize=thread", f"-I{SOURCES}", '-DQ35_SOURCES=""', *flags,
+        str(ROOT / "tests" / "native" / "threads.c"), *sources, "-o", str(program), "-lm",
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    # Where addresses are laid out too randomly for the sanitizer, setarch makes them plain.
+    plain = ["setarch", "-R"] if Path("/usr/bin/setarch").exists() else []
+    return subprocess.run([*plain, str(program)], capture_output=True, text=True, check=False)
+
+
+@needs_thread
+def test_no_thread_races_with_another(tmp_path: Path) -> None:
+    done = threads_program(tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the same 0\n", "")
+
+
+@needs_thread
+def test_the_thread_sanitizer_would_see_a_race(tmp_path: Path) -> None:
+    done = threads_program(tmp_path, "-DPLANT_A_RACE")
+    assert done.returncode != 0
+    assert "data race" in done.stderr
