@@ -17,7 +17,7 @@ help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
 	@echo "make test       install, and run everything that must hold"
 	@echo "make lint, unit, conformance, contracts, proofs, vectors, claims, examples: its parts"
-	@echo "make bench      speed, as ratios to gguf-py in the same run"
+	@echo "make bench      speed, as ratios to ggml, NumPy and memory in the same run"
 	@echo "make lock       renew ci/constraints.txt"
 
 # One stamp a set of packages, renewed when the project's dependencies or their pins change.
@@ -76,6 +76,7 @@ vectors: $(VENV)/installed-test
 
 claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.assurance --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.bench.page --check
 
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md

@@ -208,3 +208,18 @@ def test_every_path_conforms_in_portable_c(tmp_path: Path) -> None:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "13 passed, 0 failed, 0 not checked: conforms" in done.stdout
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("shift", [0, 1, 2, 6])
+def test_weights_that_no_cache_holds_are_those_of_numpy(isa: str, shift: int) -> None:
+    """So many are stored past the caches, where the address allows it; odd columns begin at odd addresses."""
+    k, n = 2049, 2100
+    rng = np.random.default_rng(shift)
+    q, (scale, offset) = integers(k, n, rng), parameters(k, n, 48, rng)
+    room = np.zeros(k * n + shift, np.float32)
+    with using(isa, threads=2) as native:
+        columns = np.ascontiguousarray(q.T)
+        assert native.library.call("q35_dequantize", columns, k, n, 48, 2, scale, offset, room[shift:]) == 0
+    expected = np.ascontiguousarray(numpy_backend.dequantize(q, scale, offset, 48, 2).T)
+    assert room[shift:].tobytes() == expected.tobytes()

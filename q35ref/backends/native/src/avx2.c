@@ -1,7 +1,7 @@
 /* AVX2: 32 bytes at a time. A chunk is four lots of 16 codes, each in 14 bytes, or in 16. */
-#include "lanes.h"
+#include "pack_x86.h"
 
-#include "x86.h"
+#include "lanes.h"
 
 typedef struct {
     __m256i wide[2], narrow[2];
@@ -82,20 +82,36 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
 #include "matmul.h"
 
 /* A wide integer's entry is in one of two tables, by its sign; a narrow one's table has eight. */
-static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w) {
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+                                     const int stream) {
     float narrow[8];
     for (int i = 0; i < 8; i++) narrow[i] = table[16 + (i < 4 ? i : i + 8)];
     const __m256 positive = _mm256_loadu_ps(table), negative = _mm256_loadu_ps(table + 8);
     const __m256 narrows = _mm256_loadu_ps(narrow);
-    int64_t row = 0;
     for (; row + 8 <= rows; row += 8) {
         const __m256i integers = _mm256_cvtepi8_epi32(load64(q + row));
         const __m256 wide = _mm256_blendv_ps(_mm256_permutevar8x32_ps(positive, integers),
                                              _mm256_permutevar8x32_ps(negative, integers), _mm256_castsi256_ps(integers));
-        _mm256_storeu_ps(w + row, _mm256_blend_ps(wide, _mm256_permutevar8x32_ps(narrows, integers), 0xaa));
+        const __m256 weights = _mm256_blend_ps(wide, _mm256_permutevar8x32_ps(narrows, integers), 0xaa);
+        if (stream) _mm256_stream_ps(w + row, weights);
+        else _mm256_storeu_ps(w + row, weights);
     }
-    for (; row < rows; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
+    return row;
 }
+
+static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
+    const int64_t before = stream ? rows_before(w, rows, 32) : rows;
+    int64_t row = 0;
+    if (before < rows) {
+        look_up_rest(q, 0, before, table, w);
+        row = look_up_blocks(q, before, rows, table, w, 1);
+    } else {
+        row = look_up_blocks(q, 0, rows, table, w, 0);
+    }
+    look_up_rest(q, row, rows, table, w);
+}
+
+static void finish_stream(void) { _mm_sfence(); }
 
 const kernel_table q35_avx2_kernels = {
     .name = "avx2",
@@ -104,6 +120,7 @@ const kernel_table q35_avx2_kernels = {
     .range = range_of,
     .quantize = quantize_group,
     .dequantize = dequantize_group,
+    .finish_stream = finish_stream,
     .quantize_activations = quantize_activation_row,
     .matmul = multiply,
 };

@@ -1,7 +1,7 @@
 /* AVX-512 with VBMI and VNNI: a chunk at a time. */
-#include "lanes.h"
+#include "pack_x86.h"
 
-#include "x86.h"
+#include "lanes.h"
 
 typedef struct {
     __m512i wide, narrow;
@@ -65,16 +65,32 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
 
 #include "matmul.h"
 
-static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w) {
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+                                     const int stream) {
     const __m512 wide = _mm512_loadu_ps(table), narrow = _mm512_loadu_ps(table + 16);
-    int64_t row = 0;
     for (; row + 16 <= rows; row += 16) {
         const __m512i integers = widen512(load128(q + row));
         const __m512 even = _mm512_permutexvar_ps(integers, wide);
-        _mm512_storeu_ps(w + row, _mm512_mask_permutexvar_ps(even, 0xaaaa, integers, narrow));
+        const __m512 weights = _mm512_mask_permutexvar_ps(even, 0xaaaa, integers, narrow);
+        if (stream) stream512(w + row, weights);
+        else _mm512_storeu_ps(w + row, weights);
     }
-    for (; row < rows; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
+    return row;
 }
+
+static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
+    const int64_t before = stream ? rows_before(w, rows, 64) : rows;
+    int64_t row = 0;
+    if (before < rows) {
+        look_up_rest(q, 0, before, table, w);
+        row = look_up_blocks(q, before, rows, table, w, 1);
+    } else {
+        row = look_up_blocks(q, 0, rows, table, w, 0);
+    }
+    look_up_rest(q, row, rows, table, w);
+}
+
+static void finish_stream(void) { _mm_sfence(); }
 
 const kernel_table q35_avx512_kernels = {
     .name = "avx512",
@@ -83,6 +99,7 @@ const kernel_table q35_avx512_kernels = {
     .range = range_of,
     .quantize = quantize_group,
     .dequantize = dequantize_group,
+    .finish_stream = finish_stream,
     .quantize_activations = quantize_activation_row,
     .matmul = multiply,
 };

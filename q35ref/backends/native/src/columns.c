@@ -137,15 +137,18 @@ int q35_quantize(const float *w, int64_t k, int64_t n, int64_t group_size, int32
 
 static int dequantize_range(void *context, int64_t first, int64_t last) {
     const column_job *job = context;
+    const int stream = job->n >= STREAM_WEIGHTS / job->shape.k;
     for (int64_t j = first; j < last; j++)
         for (int64_t g = 0; g < job->shape.groups; g++) {
             const float scale = job->scale[g * job->n + j], offset = job->offset[g * job->n + j];
             const int64_t at = j * job->shape.k + g * job->shape.group_rows, rows = rows_of_group(&job->shape, g);
             int status = parameter_status(scale, offset);
             if (status == Q35_OK)
-                status = job->use->dequantize(job->q + at, rows, scale, offset, job->narrow_gain, job->w_out + at);
+                status = job->use->dequantize(job->q + at, rows, scale, offset, job->narrow_gain, stream,
+                                              job->w_out + at);
             if (status != Q35_OK) return status;
         }
+    job->use->finish_stream();
     return Q35_OK;
 }
 

@@ -13,6 +13,7 @@ enum {
     CHUNK_READ = 64,            /* bytes that loading a chunk reads, of which 56 are its own in layout dense */
     QUAD = 4,                   /* columns whose sums are reduced together */
     STRIP = 16,                 /* columns of which a matrix-vector product keeps the sums */
+    STREAM_WEIGHTS = 1 << 22,   /* restored weights that no cache holds are stored past the caches */
     PANEL = 64,                 /* columns that a matrix-matrix product unpacks for a block of rows */
     PANEL_CHUNKS = 16,          /* chunks of each of them: the panel stays in the second cache */
     GROUP_MULTIPLE = 16,        /* a group size is a multiple of it: 16 weights take 7 bytes */
@@ -65,7 +66,9 @@ typedef struct {
     int (*unpack)(const uint8_t *column, int64_t k, int32_t layout, int8_t *q);
     int (*range)(const float *w, int64_t rows, float *low, float *high);
     int (*quantize)(const float *w, int64_t rows, float scale, float offset, int32_t narrow_gain, int8_t *q);
-    int (*dequantize)(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, float *w);
+    int (*dequantize)(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, int stream,
+                      float *w);
+    void (*finish_stream)(void); /* what was stored past the caches is seen by all afterwards */
     int (*quantize_activations)(const float *x, int64_t k, float *scale, int8_t *a);
     int (*matmul)(const matmul_job *job, int64_t first, int64_t last);
 } kernel_table;

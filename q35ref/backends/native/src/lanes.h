@@ -38,6 +38,7 @@ static inline void store_word(uint8_t *p, uint64_t word) {
     for (int i = 0; i < 8; i++) p[i] = (uint8_t)(word >> 8 * i);
 }
 
+#ifndef HAVE_PACKING
 /* Codes of a chunk's rows; whether every integer is inside its lane. */
 static inline int encode(const int8_t *restrict q, uint8_t *restrict codes) {
     uint16_t outside = 0;
@@ -50,6 +51,15 @@ static inline int encode(const int8_t *restrict q, uint8_t *restrict codes) {
     return outside == 0;
 }
 
+/* The stream of a chunk's codes: 56 bytes, and up to eight more that mean nothing. */
+static inline void squeeze_chunk(const uint8_t *restrict codes, uint8_t *restrict stream) {
+    uint64_t words[WORDS];
+    for (int i = 0; i < WORDS; i++) words[i] = load_word(codes + 8 * i);
+    for (int i = 0; i < WORDS; i++) words[i] = squeeze(words[i]);
+    for (int i = 0; i < WORDS; i++) store_word(stream + 7 * i, words[i]);
+}
+#endif
+
 static inline void decode(const uint8_t *restrict codes, int64_t pairs, int8_t *restrict q) {
     for (int64_t i = 0; i < pairs; i++) {
         q[2 * i] = (int8_t)((codes[i] >> 3 ^ WIDE_BIAS) - WIDE_BIAS);
@@ -58,8 +68,9 @@ static inline void decode(const uint8_t *restrict codes, int64_t pairs, int8_t *
 }
 
 static int pack_column(const int8_t *q, int64_t k, int32_t layout, uint8_t *column) {
-    uint8_t codes[CHUNK_CODES], last_bytes[CHUNK_CODES];
+    uint8_t codes[CHUNK_CODES], last_bytes[CHUNK_READ];
     int8_t last[CHUNK_ROWS] = {0};
+    const uint8_t *const column_end = column + (pairs_of(k) - pairs_of(k) / 8);
     for (int64_t row = 0; row < k; row += CHUNK_ROWS) {
         const int64_t left = k - row, pairs = pairs_of(left < CHUNK_ROWS ? left : CHUNK_ROWS);
         const int8_t *integers = left < CHUNK_ROWS ? memcpy(last, q + row, (size_t)left) : q + row;
@@ -68,12 +79,9 @@ static int pack_column(const int8_t *q, int64_t k, int32_t layout, uint8_t *colu
             memcpy(column + row / 2, codes, (size_t)pairs);
             continue;
         }
-        uint64_t words[WORDS];
-        for (int i = 0; i < WORDS; i++) words[i] = load_word(codes + 8 * i);
-        for (int i = 0; i < WORDS; i++) words[i] = squeeze(words[i]);
-        /* A word's eighth byte is the next one's first; the last ones go through a buffer. */
-        uint8_t *const bytes = column + row / GROUP_MULTIPLE * 7, *const stream = left > CHUNK_ROWS ? bytes : last_bytes;
-        for (int i = 0; i < WORDS; i++) store_word(stream + 7 * i, words[i]);
+        uint8_t *const bytes = column + row / GROUP_MULTIPLE * 7;
+        uint8_t *const stream = column_end - bytes >= CHUNK_READ ? bytes : last_bytes;
+        squeeze_chunk(codes, stream);
         if (stream != bytes) memcpy(bytes, stream, (size_t)(pairs - pairs / 8));
     }
     return Q35_OK;
@@ -250,14 +258,27 @@ static int integers_are_legal(const int8_t *q, int64_t rows) {
     return outside == 0;
 }
 
-/* Defined with each instruction set: w[row] = table[16 * (row % 2) + (q[row] & 15)]. */
-static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w);
+/* Defined with each instruction set: w[row] = table[16 * (row % 2) + (q[row] & 15)], stored past the caches if `stream`
+ * says so and the address allows it. */
+static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w);
 
-static int dequantize_group(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, float *w) {
+/* The same for the rows from an even one on. */
+static inline void look_up_rest(const int8_t *q, int64_t from, int64_t to, const float table[32], float *w) {
+    for (int64_t row = from; row < to; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
+}
+
+/* Rows before the first address that is a multiple of `alignment` bytes; `rows` if there is none at an even row. */
+static inline int64_t rows_before(const float *w, int64_t rows, uintptr_t alignment) {
+    const int64_t before = (int64_t)((alignment - (uintptr_t)w % alignment) % alignment / sizeof *w);
+    return before % 2 == 0 && before < rows ? before : rows;
+}
+
+static int dequantize_group(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, int stream,
+                            float *w) {
     float table[32];
     if (!integers_are_legal(q, rows)) return Q35_BAD_ARGUMENT;
     fill_table(scale, offset, narrow_gain, table);
-    look_up(q, rows, table, w);
+    look_up(q, rows, table, stream, w);
     return Q35_OK;
 }
 

@@ -44,9 +44,12 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
 
 #include "matmul.h"
 
-static void look_up(const int8_t *q, int64_t rows, const float table[32], float *w) {
-    for (int64_t row = 0; row < rows; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
+static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
+    (void)stream;
+    look_up_rest(q, 0, rows, table, w);
 }
+
+static void finish_stream(void) {}
 
 const kernel_table q35_scalar_kernels = {
     .name = "scalar",
@@ -55,6 +58,7 @@ const kernel_table q35_scalar_kernels = {
     .range = range_of,
     .quantize = quantize_group,
     .dequantize = dequantize_group,
+    .finish_stream = finish_stream,
     .quantize_activations = quantize_activation_row,
     .matmul = multiply,
 };

@@ -12,12 +12,22 @@
 static inline __m128i load64(const void *p) { return _mm_loadl_epi64((const __m128i *)p); }
 static inline __m128i load128(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
 static inline __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline void store256(void *p, __m256i value) { _mm256_storeu_si256((__m256i *)p, value); }
 static inline void store128(void *p, __m128i value) { _mm_storeu_si128((__m128i *)p, value); }
 #if defined(__AVX512F__) || defined(Q35_SIMDE)
 static inline __m512i load512(const void *p) { return _mm512_loadu_si512(p); }
 
+/* Past the caches; the address is a multiple of 64 bytes. */
+static inline void stream512(float *p, __m512 value) {
+#ifdef Q35_SIMDE
+    _mm512_storeu_ps(p, value);
+#else
+    _mm512_stream_ps(p, value);
+#endif
+}
+
 static inline __m512i widen512(__m128i bytes) {
-#ifdef Q35_SIMDE /* which lacks the instruction that the others have */
+#ifdef Q35_SIMDE /* which lacks the instruction */
     const __m512i low = _mm512_castsi256_si512(_mm256_cvtepi8_epi32(bytes));
     return _mm512_inserti64x4(low, _mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)), 1);
 #else
