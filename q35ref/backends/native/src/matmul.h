@@ -166,8 +166,8 @@ static int multiply_row(const matmul_job *job, int64_t first, int64_t last) {
 
 /* ---- several rows: a panel of columns is unpacked once for all of them ------------------------------------------- */
 
-/* Add the sums of some rows and four columns over some chunks. */
-static inline void sum_tile(const fields *panel, const int8_t *activations, int64_t row_bytes, int64_t chunks,
+/* The sums of some rows and four columns over some chunks, added to what is there unless they are the group's first. */
+static inline void sum_tile(const fields *panel, const int8_t *activations, int64_t row_bytes, int64_t chunks, int first,
                             int32_t *biased, const int rows) {
     sums total[TILE_ROWS][QUAD];
     for (int r = 0; r < rows; r++)
@@ -179,25 +179,28 @@ static inline void sum_tile(const fields *panel, const int8_t *activations, int6
                 total[r][c] = dot(total[r][c], weights, activations + r * row_bytes + chunk * CHUNK_ROWS);
         }
     for (int r = 0; r < rows; r++) {
-        int32_t here[QUAD];
+        int32_t *const there = biased + r * PANEL, here[QUAD];
+        if (first) {
+            reduce(total[r], there);
+            continue;
+        }
         reduce(total[r], here);
-        for (int c = 0; c < QUAD; c++)
-            biased[r * PANEL + c] = (int32_t)((uint32_t)biased[r * PANEL + c] + (uint32_t)here[c]);
+        for (int c = 0; c < QUAD; c++) there[c] = (int32_t)((uint32_t)there[c] + (uint32_t)here[c]);
     }
 }
 
 static void sum_panel(const matmul_job *job, const fields *panel, int64_t first_chunk, int64_t chunks, int64_t columns,
-                      int32_t *biased) {
+                      int first, int32_t *biased) {
     const int64_t row_bytes = job->row_chunks * CHUNK_ROWS;
     for (int64_t i = 0; i < job->m; i += TILE_ROWS) {
         const int8_t *activations = job->chunks + i * row_bytes + first_chunk * CHUNK_ROWS;
         for (int64_t c = 0; c < columns; c += QUAD) {
             const fields *quad = panel + c * PANEL_CHUNKS;
             int32_t *to = biased + i * PANEL + c;
-            if (job->m - i >= TILE_ROWS) sum_tile(quad, activations, row_bytes, chunks, to, TILE_ROWS);
+            if (job->m - i >= TILE_ROWS) sum_tile(quad, activations, row_bytes, chunks, first, to, TILE_ROWS);
             else
                 for (int64_t r = 0; r < job->m - i; r++)
-                    sum_tile(quad, activations + r * row_bytes, row_bytes, chunks, to + r * PANEL, 1);
+                    sum_tile(quad, activations + r * row_bytes, row_bytes, chunks, first, to + r * PANEL, 1);
         }
     }
 }
@@ -212,7 +215,6 @@ static int multiply_panel(const matmul_job *job, const splitter *how, int64_t j,
     for (int64_t g = 0; g < job->shape.groups; g++) {
         const int64_t chunks = chunks_of(rows_of_group(&job->shape, g));
         const int64_t group_start = bytes_of_rows(g * job->shape.group_rows, job->layout);
-        memset(biased, 0, (size_t)job->m * PANEL * sizeof *biased);
         for (int64_t start = 0; start < chunks; start += PANEL_CHUNKS) {
             const int64_t here = chunks - start < PANEL_CHUNKS ? chunks - start : PANEL_CHUNKS;
             for (int64_t c = 0; c < columns; c++) {
@@ -221,11 +223,12 @@ static int multiply_panel(const matmul_job *job, const splitter *how, int64_t j,
                 for (int64_t chunk = 0; chunk < here; chunk++)
                     panel[c * PANEL_CHUNKS + chunk] = load_fields(how, bytes + chunk * chunk_bytes, job->packed_end, 1);
             }
-            sum_panel(job, panel, group_chunk + start, here, columns, biased);
+            sum_panel(job, panel, group_chunk + start, here, columns, start == 0, biased);
         }
         group_chunk += chunks;
         for (int64_t i = 0; i < job->m; i++)
-            illegal |= add_group(job, i, g, j, count, biased + i * PANEL, total + i * PANEL);
+            illegal |= count == PANEL ? add_group(job, i, g, j, PANEL, biased + i * PANEL, total + i * PANEL)
+                                      : add_group(job, i, g, j, count, biased + i * PANEL, total + i * PANEL);
     }
     return illegal;
 }
