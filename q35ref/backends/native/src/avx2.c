@@ -79,8 +79,6 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
     store128(totals, _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
-#include "matmul.h"
-
 /* A wide integer's entry is in one of two tables, by its sign; a narrow one's table has eight. */
 static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
                                      const int stream) {
@@ -99,28 +97,10 @@ static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows,
     return row;
 }
 
-static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
-    const int64_t before = stream ? rows_before(w, rows, 32) : rows;
-    int64_t row = 0;
-    if (before < rows) {
-        look_up_rest(q, 0, before, table, w);
-        row = look_up_blocks(q, before, rows, table, w, 1);
-    } else {
-        row = look_up_blocks(q, 0, rows, table, w, 0);
-    }
-    look_up_rest(q, row, rows, table, w);
-}
-
 static void finish_stream(void) { _mm_sfence(); }
 
-const kernel_table q35_avx2_kernels = {
-    .name = "avx2",
-    .pack = pack_column,
-    .unpack = unpack_column,
-    .range = range_of,
-    .quantize = quantize_group,
-    .dequantize = dequantize_group,
-    .finish_stream = finish_stream,
-    .quantize_activations = quantize_activation_row,
-    .matmul = multiply,
-};
+enum { STREAM_ALIGNMENT = 32 };
+
+#define TABLE q35_avx2_kernels
+#define NAME "avx2"
+#include "table.h"

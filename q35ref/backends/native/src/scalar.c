@@ -42,23 +42,17 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
     for (int c = 0; c < QUAD; c++) totals[c] = (int32_t)total[c];
 }
 
-#include "matmul.h"
-
-static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+                                     const int stream) {
     (void)stream;
-    look_up_rest(q, 0, rows, table, w);
+    look_up_rest(q, row, rows, table, w);
+    return rows;
 }
 
 static void finish_stream(void) {}
 
-const kernel_table q35_scalar_kernels = {
-    .name = "scalar",
-    .pack = pack_column,
-    .unpack = unpack_column,
-    .range = range_of,
-    .quantize = quantize_group,
-    .dequantize = dequantize_group,
-    .finish_stream = finish_stream,
-    .quantize_activations = quantize_activation_row,
-    .matmul = multiply,
-};
+enum { STREAM_ALIGNMENT = 4 };
+
+#define TABLE q35_scalar_kernels
+#define NAME "scalar"
+#include "table.h"
