@@ -48,7 +48,7 @@ def using(isa: str = "", threads: int = 0) -> Iterator[NativeBackend]:
 def compiles(source: str, *flags: str) -> str:
     """Return why a program does not compile and link with these flags, or nothing."""
     try:
-        command = [compiler(), "-x", "c", "-", *flags, "-o", "/dev/null"]
+        command = [*compiler(), "-x", "c", "-", *flags, "-o", "/dev/null"]
     except CompilerError as error:
         return str(error)
     done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
@@ -57,7 +57,7 @@ def compiles(source: str, *flags: str) -> str:
 
 def library_of(name: str) -> Path | None:
     """Return a library of the compiler's own, such as ``libasan.so``."""
-    found = subprocess.run([compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
+    found = subprocess.run([*compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
     path = Path(found.stdout.strip())
     return path if path.is_absolute() and path.exists() else None
 

@@ -32,6 +32,15 @@ def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         build(tmp_path / "lib.so")
 
 
+@needs_native
+def test_the_compilers_command_may_have_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As that of a compiler's cache has."""
+    monkeypatch.setenv("CC", f"env LANG=C {builder.compiler()[0]}")
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    assert build(folder / "lib.so").stat().st_size > 0
+
+
 def test_a_failed_build_leaves_the_old_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And nothing else; the compiler's own words are in the error."""
     compiler = tmp_path / "cc"

@@ -126,7 +126,7 @@ def threads_program(folder: Path, *flags: str) -> subprocess.CompletedProcess[st
     sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name not in ("avx2.c", "avx512.c")]
     program = folder / "threads"
     command = [
-        compiler(), *FLAGS, "-O1", "-g", "-fsanitize=thread", f"-I{SOURCES}", '-DQ35_SOURCES=""', *flags,
+        *compiler(), *FLAGS, "-O1", "-g", "-fsanitize=thread", f"-I{SOURCES}", '-DQ35_SOURCES=""', *flags,
         str(ROOT / "tests" / "native" / "threads.c"), *sources, "-o", str(program), "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)

@@ -25,7 +25,7 @@ def compile_c(name: str, flags: Sequence[str] = ()) -> ctypes.CDLL:
     """Compile a source of ours and load it. Errors: CompilerError."""
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, f"{name}.so")
-        command = [compiler(), *FLAGS, str(SOURCES / f"{name}.c"), *flags, "-o", str(library)]
+        command = [*compiler(), *FLAGS, str(SOURCES / f"{name}.c"), *flags, "-o", str(library)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise CompilerError(f"{name}.c does not compile: {done.stderr.strip()[:2000]}")

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -42,14 +43,18 @@ def sources_digest() -> str:
     return digest.hexdigest()
 
 
-def compiler() -> str:
-    """Return the C compiler: ``CC`` if that is set, else ``cc``, ``gcc`` or ``clang``. Errors: CompilerError."""
-    names = [os.environ["CC"]] if os.environ.get("CC") else ["cc", "gcc", "clang"]
-    for name in names:
+def compiler() -> list[str]:
+    """Return the command of the C compiler: ``CC``, which may hold arguments, else ``cc``, ``gcc`` or ``clang``.
+
+    Errors: CompilerError.
+    """
+    own = shlex.split(os.environ.get("CC", ""))
+    commands = [own] if own else [["cc"], ["gcc"], ["clang"]]
+    for name, *arguments in commands:
         found = shutil.which(name)
         if found:
-            return found
-    raise CompilerError(f"no C compiler: {' or '.join(names)} is not on the path")
+            return [found, *arguments]
+    raise CompilerError(f"no C compiler: {' or '.join(command[0] for command in commands)} is not on the path")
 
 
 def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, extra: Iterable[str] = ()) -> Path:
@@ -58,7 +63,7 @@ def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, e
     ``sanitize`` is a list for the compiler's ``-fsanitize=``. With ``simde`` the vector intrinsics are those of
     SIMDe, in portable C, so that every instruction set runs on every machine: slow, for tests.
     """
-    command = [compiler(), *FLAGS, *extra, f'-DQ35_SOURCES="{sources_digest()}"']
+    command = [*compiler(), *FLAGS, *extra, f'-DQ35_SOURCES="{sources_digest()}"']
     if sanitize:
         command += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
     if simde:
