@@ -79,19 +79,17 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
     store128(totals, _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
-/* A wide integer's entry is in one of two tables, by its sign; a narrow one's table has eight. */
-static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+/* A wide integer's entry is in one of two tables, by its sign; a narrow one's is in the third. */
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[TABLE_SIZE], float *w,
                                      const int stream) {
-    float narrow[8];
-    for (int i = 0; i < 8; i++) narrow[i] = table[16 + (i < 4 ? i : i + 8)];
     const __m256 positive = _mm256_loadu_ps(table), negative = _mm256_loadu_ps(table + 8);
-    const __m256 narrows = _mm256_loadu_ps(narrow);
+    const __m256 narrows = _mm256_loadu_ps(table + 16);
     for (; row + 8 <= rows; row += 8) {
         const __m256i integers = _mm256_cvtepi8_epi32(load64(q + row));
         const __m256 wide = _mm256_blendv_ps(_mm256_permutevar8x32_ps(positive, integers),
                                              _mm256_permutevar8x32_ps(negative, integers), _mm256_castsi256_ps(integers));
         const __m256 weights = _mm256_blend_ps(wide, _mm256_permutevar8x32_ps(narrows, integers), 0xaa);
-        if (stream) _mm256_stream_ps(w + row, weights);
+        if (stream) stream256(w + row, weights);
         else _mm256_storeu_ps(w + row, weights);
     }
     return row;
@@ -99,7 +97,7 @@ static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows,
 
 static void finish_stream(void) { _mm_sfence(); }
 
-enum { STREAM_ALIGNMENT = 32 };
+enum { STREAM_ALIGNMENT = 16 };
 
 #define TABLE q35_avx2_kernels
 #define NAME "avx2"

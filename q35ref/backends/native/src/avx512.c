@@ -63,9 +63,9 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
     store128(totals, _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1)));
 }
 
-static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[TABLE_SIZE], float *w,
                                      const int stream) {
-    const __m512 wide = _mm512_loadu_ps(table), narrow = _mm512_loadu_ps(table + 16);
+    const __m512 wide = _mm512_loadu_ps(table), narrow = _mm512_broadcast_f32x8(_mm256_loadu_ps(table + 16));
     for (; row + 16 <= rows; row += 16) {
         const __m512i integers = widen512(load128(q + row));
         const __m512 even = _mm512_permutexvar_ps(integers, wide);
@@ -78,7 +78,7 @@ static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows,
 
 static void finish_stream(void) { _mm_sfence(); }
 
-enum { STREAM_ALIGNMENT = 64 };
+enum { STREAM_ALIGNMENT = 16 };
 
 #define TABLE q35_avx512_kernels
 #define NAME "avx512"

@@ -227,44 +227,46 @@ static int quantize_group(const float *w, int64_t rows, float scale, float offse
 
 /* ---- back to weights -------------------------------------------------------------------------------------------- */
 
-/* RN32(scale * gain * q + offset) for every integer of both lanes, by its low four bits: [lane][16].
+/* RN32(scale * gain * q + offset) for every integer: the wide lane's by their low four bits, then the narrow lane's by
+ * their low three.
  *
  * The product is exact in double. So is the sum, unless the terms are of very different size: it is below 17 times the
  * larger scale or offset, and a multiple of 2^-24 times the smaller. */
-static void fill_table(float scale, float offset, int32_t narrow_gain, float table[32]) {
+enum { TABLE_SIZE = 16 + 8 };
+
+static void fill_table(float scale, float offset, int32_t narrow_gain, float table[TABLE_SIZE]) {
+    static const double integers[TABLE_SIZE] = {0,  1,  2,  3,  4,  5, 6, 7, -8, -7, -6, -5,
+                                                -4, -3, -2, -1, 0, 1, 2, 3,  -4, -3, -2, -1};
     const double wide = scale, narrow = wide * narrow_gain, size = fabs((double)offset);
     const int exact = size == 0 || (size <= wide * 0x1p24 && wide <= size * 0x1p24);
-    double product[32];
-    for (int i = 0; i < 16; i++) {
-        const int integer = i < 8 ? i : i - 16;
-        product[i] = integer * wide;
-        product[16 + i] = integer * narrow;
+    if (exact) {
+        for (int i = 0; i < 16; i++) table[i] = (float)(integers[i] * wide + offset);
+        for (int i = 16; i < TABLE_SIZE; i++) table[i] = (float)(integers[i] * narrow + offset);
+    } else {
+        for (int i = 0; i < TABLE_SIZE; i++) table[i] = round_sum(integers[i] * (i < 16 ? wide : narrow), offset);
     }
-    if (exact)
-        for (int i = 0; i < 32; i++) table[i] = (float)(product[i] + offset);
-    else
-        for (int i = 0; i < 32; i++) table[i] = round_sum(product[i], offset);
 }
 
-/* Whether every integer is inside its lane; an unsigned byte holds what an illegal one becomes. */
+/* Whether every integer is inside its lane: made unsigned, a legal one has no bit beyond its field. */
 static int integers_are_legal(const int8_t *q, int64_t rows) {
-    uint8_t outside = 0;
+    static const uint8_t bias[BLOCK] = BLOCK_OF(WIDE_BIAS, NARROW_BIAS), beyond[BLOCK] = BLOCK_OF(0xf0, 0xf8);
+    uint8_t outside[BLOCK] = {0};
     int64_t row = 0;
-    for (; row + 1 < rows; row += 2) {
-        const uint8_t wide = (uint8_t)(q[row] + WIDE_BIAS), narrow = (uint8_t)(q[row + 1] + NARROW_BIAS);
-        outside |= (uint8_t)((wide & 0xf0) | (narrow & 0xf8));
-    }
-    if (row < rows) outside |= (uint8_t)(q[row] + WIDE_BIAS) & 0xf0;
-    return outside == 0;
+    for (; row + BLOCK <= rows; row += BLOCK)
+        for (int i = 0; i < BLOCK; i++) outside[i] |= (uint8_t)(q[row + i] + bias[i]) & beyond[i];
+    for (int i = 0; row + i < rows; i++) outside[i] |= (uint8_t)(q[row + i] + bias[i]) & beyond[i];
+    uint8_t any = 0;
+    for (int i = 0; i < BLOCK; i++) any |= outside[i];
+    return any == 0;
 }
 
-/* Defined with each instruction set: w[row] = table[16 * (row % 2) + (q[row] & 15)], stored past the caches if `stream`
+/* Defined with each instruction set: each weight is its integer's in the table, stored past the caches if `stream`
  * says so and the address allows it. */
-static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w);
+static void look_up(const int8_t *q, int64_t rows, const float table[TABLE_SIZE], int stream, float *w);
 
 /* The same for the rows from an even one on. */
-static inline void look_up_rest(const int8_t *q, int64_t from, int64_t to, const float table[32], float *w) {
-    for (int64_t row = from; row < to; row++) w[row] = table[16 * (row % 2) + (q[row] & 15)];
+static inline void look_up_rest(const int8_t *q, int64_t from, int64_t to, const float table[TABLE_SIZE], float *w) {
+    for (int64_t row = from; row < to; row++) w[row] = row % 2 ? table[16 + (q[row] & 7)] : table[q[row] & 15];
 }
 
 /* Rows before the first address that is a multiple of `alignment` bytes; `rows` if there is none at an even row. */
@@ -275,7 +277,7 @@ static inline int64_t rows_before(const float *w, int64_t rows, uintptr_t alignm
 
 static int dequantize_group(const int8_t *q, int64_t rows, float scale, float offset, int32_t narrow_gain, int stream,
                             float *w) {
-    float table[32];
+    float table[TABLE_SIZE];
     if (!integers_are_legal(q, rows)) return Q35_BAD_ARGUMENT;
     fill_table(scale, offset, narrow_gain, table);
     look_up(q, rows, table, stream, w);

@@ -42,7 +42,7 @@ static inline void reduce(const sums total[QUAD], int32_t *totals) {
     for (int c = 0; c < QUAD; c++) totals[c] = (int32_t)total[c];
 }
 
-static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[32], float *w,
+static inline int64_t look_up_blocks(const int8_t *q, int64_t row, int64_t rows, const float table[TABLE_SIZE], float *w,
                                      const int stream) {
     (void)stream;
     look_up_rest(q, row, rows, table, w);

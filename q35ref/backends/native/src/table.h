@@ -7,7 +7,7 @@
  */
 #include "matmul.h"
 
-static void look_up(const int8_t *q, int64_t rows, const float table[32], int stream, float *w) {
+static void look_up(const int8_t *q, int64_t rows, const float table[TABLE_SIZE], int stream, float *w) {
     const int64_t before = stream ? rows_before(w, rows, STREAM_ALIGNMENT) : rows;
     int64_t row = 0;
     if (before < rows) {

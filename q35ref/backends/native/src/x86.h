@@ -14,16 +14,20 @@ static inline __m128i load128(const void *p) { return _mm_loadu_si128((const __m
 static inline __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline void store256(void *p, __m256i value) { _mm256_storeu_si256((__m256i *)p, value); }
 static inline void store128(void *p, __m128i value) { _mm_storeu_si128((__m128i *)p, value); }
+
+/* Past the caches; the address is a multiple of 16 bytes. Groups that begin within a cache line must not store its first
+ * half one way and its second another. */
+static inline void stream256(float *p, __m256 value) {
+    _mm_stream_ps(p, _mm256_castps256_ps128(value));
+    _mm_stream_ps(p + 4, _mm256_extractf128_ps(value, 1));
+}
+
 #if defined(__AVX512F__) || defined(Q35_SIMDE)
 static inline __m512i load512(const void *p) { return _mm512_loadu_si512(p); }
 
-/* Past the caches; the address is a multiple of 64 bytes. */
 static inline void stream512(float *p, __m512 value) {
-#ifdef Q35_SIMDE
-    _mm512_storeu_ps(p, value);
-#else
-    _mm512_stream_ps(p, value);
-#endif
+    stream256(p, _mm512_castps512_ps256(value));
+    stream256(p + 8, _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(value), 1)));
 }
 
 static inline __m512i widen512(__m128i bytes) {
