@@ -1,6 +1,7 @@
 """The native kernel under the compiler's sanitizers, and on the paths that this processor lacks."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -121,6 +122,10 @@ def test_the_paths_that_this_processor_lacks_are_safe_too(tmp_path: Path) -> Non
     assert "skipped" not in done.stdout
 
 
+UNPLACED = "unexpected memory mapping"
+"""What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
+
+
 def threads_program(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Build the program of several threads with the thread sanitizer, and run it."""
     sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name not in ("avx2.c", "avx512.c")]
@@ -130,9 +135,12 @@ def threads_program(folder: Path, *flags: str) -> subprocess.CompletedProcess[st
         str(ROOT / "tests" / "native" / "threads.c"), *sources, "-o", str(program), "-lm",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
-    # Where addresses are laid out too randomly for the sanitizer, setarch makes them plain.
-    plain = ["setarch", "-R"] if Path("/usr/bin/setarch").exists() else []
-    return subprocess.run([*plain, str(program)], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr and shutil.which("setarch"):
+        done = subprocess.run(["setarch", "-R", str(program)], capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr or "setarch" in done.stderr:
+        pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
+    return done
 
 
 @needs_thread
