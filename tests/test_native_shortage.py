@@ -1,5 +1,6 @@
 """The native kernel short of memory and threads, and its vector paths under the thread sanitizer."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -40,10 +41,18 @@ def program(source: str, library: Path, *flags: str) -> Path:
     return made
 
 
+UNPLACED = "unexpected memory mapping"
+"""What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
+
+
 def outcome(*command: str | Path) -> tuple[int, str, str]:
-    """Return a program's exit status, output and errors; addresses are not laid out too randomly for the sanitizer."""
-    plain = ["setarch", "-R"] if Path("/usr/bin/setarch").exists() else []
-    done = subprocess.run([*plain, *map(str, command)], capture_output=True, text=True, check=False)
+    """Return a program's exit status, output and errors."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr and shutil.which("setarch"):
+        done = subprocess.run(["setarch", "-R", *words], capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr or "setarch" in done.stderr:
+        pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
     return done.returncode, done.stdout, done.stderr
 
 

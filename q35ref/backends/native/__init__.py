@@ -57,7 +57,7 @@ class NativeBackend:
         """See :meth:`Backend.unpack`. Refuses set padding bits and codes above 127."""
         n = _columns(packed, k, layout)
         q = np.empty((n, k), np.int8)
-        arguments = (np.ascontiguousarray(packed), k, n, LAYOUTS.index(layout), q)
+        arguments = (_for_c(packed), k, n, LAYOUTS.index(layout), q)
         self._run("q35_unpack", arguments, lambda: require_packed(packed, k, layout))
         return q.T
 
@@ -108,7 +108,7 @@ class NativeBackend:
         require_array("x", x, np.float32, (None, None))
         m, k = x.shape
         scale, a = np.empty(m, np.float32), np.empty((m, k), np.int8)
-        arguments = (np.ascontiguousarray(x), m, k, scale, a)
+        arguments = (_for_c(x), m, k, scale, a)
         self._run("q35_quantize_activations", arguments, lambda: require_finite("x", x))
         return scale, a
 
@@ -189,7 +189,7 @@ class NativeBackend:
         self._run(
             "q35_matmul",
             (
-                *(np.ascontiguousarray(a), np.ascontiguousarray(packed), m, k, n, LAYOUTS.index(layout)),
+                *(_for_c(a), _for_c(packed), m, k, n, LAYOUTS.index(layout)),
                 *_grouping(k, n, group_size, narrow_gain, scale, offset)[2:],
                 *(acc, row_sum, out),
             ),
@@ -209,7 +209,12 @@ class NativeBackend:
 
 def _by_column(matrix: NDArray[Any]) -> NDArray[Any]:
     """Return ``[K, N]`` as ``[N, K]`` in C order: itself, if it is the transpose of such an array."""
-    return np.ascontiguousarray(matrix.T)
+    return _for_c(matrix.T)
+
+
+def _for_c(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in C order at an address that C allows for its type: itself, if it is so."""
+    return np.require(array, requirements=("C", "A"))
 
 
 def _columns(packed: UInt8, k: int, layout: Layout) -> int:
@@ -223,7 +228,7 @@ def _grouping(
     k: int, n: int, group_size: int, narrow_gain: int, scale: Float32, offset: Float32
 ) -> tuple[int | NDArray[Any], ...]:
     """Return the ABI's arguments from ``k`` to ``offset``; a group size beyond int64 is as good as none."""
-    parameters = (np.ascontiguousarray(scale), np.ascontiguousarray(offset))
+    parameters = (_for_c(scale), _for_c(offset))
     return (k, n, 0 if group_size > k else int(group_size), int(narrow_gain), *parameters)
 
 

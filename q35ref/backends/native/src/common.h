@@ -4,6 +4,8 @@
 
 #include "q35_abi.h"
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +42,11 @@ static inline int64_t pairs_of(int64_t rows) { return rows / 2 + rows % 2; }
 static inline int64_t chunks_of(int64_t rows) {
     const int64_t pairs = pairs_of(rows);
     return pairs / CHUNK_CODES + (pairs % CHUNK_CODES != 0);
+}
+
+static inline int parameter_status(float scale, float offset) {
+    if (!(fabsf(scale) <= FLT_MAX) || !(fabsf(offset) <= FLT_MAX)) return Q35_NOT_FINITE;
+    return scale > 0 ? Q35_OK : Q35_BAD_ARGUMENT;
 }
 
 /* One block of rows of activations, arranged for the dot product, and all else that a range of columns needs. */

@@ -53,9 +53,4 @@ static inline int leave(fenv_t callers, int status) {
     return status;
 }
 
-static inline int parameter_status(float scale, float offset) {
-    if (!(fabsf(scale) <= FLT_MAX) || !(fabsf(offset) <= FLT_MAX)) return Q35_NOT_FINITE;
-    return scale > 0 ? Q35_OK : Q35_BAD_ARGUMENT;
-}
-
 #endif

@@ -75,16 +75,16 @@ static inline int add_group(const matmul_job *job, int64_t i, int64_t g, int64_t
     return illegal;
 }
 
-/* The status of parameters of which some are not legal. */
-static int parameter_status(const matmul_job *job, int64_t first, int64_t last) {
-    int status = Q35_OK;
-    for (int64_t g = 0; g < job->shape.groups; g++)
-        for (int64_t j = first; j < last; j++) {
-            const float scale = job->scale[g * job->n + j], offset = job->offset[g * job->n + j];
-            if (!(fabsf(scale) <= FLT_MAX) || !(fabsf(offset) <= FLT_MAX)) return Q35_NOT_FINITE;
-            if (!(scale > 0)) status = Q35_BAD_ARGUMENT;
+/* The status of the first of some columns that is not legal: the same, however many are looked at together. */
+static int status_of_columns(const matmul_job *job, int64_t first, int64_t last) {
+    for (int64_t j = first; j < last; j++) {
+        for (int64_t g = 0; g < job->shape.groups; g++) {
+            const int status = parameter_status(job->scale[g * job->n + j], job->offset[g * job->n + j]);
+            if (status != Q35_OK) return status;
         }
-    return status;
+        if (!columns_are_legal(job, j, j + 1)) return Q35_BAD_ARGUMENT;
+    }
+    return Q35_OK;
 }
 
 /* ---- one row: the weights go from memory to the dot product and are not seen again ------------------------------- */
@@ -157,8 +157,7 @@ static int multiply_row(const matmul_job *job, int64_t first, int64_t last) {
             illegal |= count == STRIP ? add_group(job, 0, g, j, STRIP, biased + g * STRIP, total)
                                       : add_group(job, 0, g, j, count, biased + g * STRIP, total);
         if (job->out != NULL) memcpy(job->out + j, total, (size_t)count * sizeof *total);
-        if (illegal) status = parameter_status(job, j, j + count);
-        else if (!columns_are_legal(job, j, j + count)) status = Q35_BAD_ARGUMENT;
+        if (illegal || !columns_are_legal(job, j, j + count)) status = status_of_columns(job, j, j + count);
     }
     free(biased);
     return status;
@@ -244,8 +243,7 @@ static int multiply_rows(const matmul_job *job, int64_t first, int64_t last) {
         const int illegal = multiply_panel(job, &how, j, count, panel, biased, total);
         for (int64_t i = 0; job->out != NULL && i < job->m; i++)
             memcpy(job->out + i * job->n + j, total + i * PANEL, (size_t)count * sizeof *total);
-        if (illegal) status = parameter_status(job, j, j + count);
-        else if (!columns_are_legal(job, j, j + count)) status = Q35_BAD_ARGUMENT;
+        if (illegal || !columns_are_legal(job, j, j + count)) status = status_of_columns(job, j, j + count);
     }
     free(panel);
     free(biased);

@@ -71,7 +71,7 @@ int q35_matmul(const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int
     job.packed_end = packed + n * job.column_bytes;
     job.row_chunks = chunks_of_row(&job.shape);
     const int64_t rows = m < ROWS_AT_ONCE ? m : ROWS_AT_ONCE;
-    int8_t *chunks = allocate(rows, job.row_chunks * CHUNK_ROWS);
+    int8_t *chunks = fits(job.row_chunks, CHUNK_ROWS) ? allocate(rows, job.row_chunks * CHUNK_ROWS) : NULL;
     int32_t *sums = allocate(rows, 2 * job.shape.groups * (int64_t)sizeof *sums); /* biases, then the sums of rows */
     int status = Q35_NO_MEMORY;
     if (chunks != NULL && sums != NULL) {
