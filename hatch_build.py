@@ -32,7 +32,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         builder = kernel_builder(Path(self.root))
         try:
             library = builder.build()
-        except builder.CompilerError as error:
+        except builder.NoCompiler as error:  # one that fails is an error
             if os.environ.get("Q35_REQUIRE_NATIVE") == "1":
                 raise
             self.app.display_warning(f"q35ref without its native kernel: {error}")

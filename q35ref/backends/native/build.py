@@ -35,10 +35,14 @@ class CompilerError(Exception):
     """There is no C compiler, or it failed; the text says which, and why."""
 
 
+class NoCompiler(CompilerError):
+    """There is no C compiler."""
+
+
 def sources_digest() -> str:
     """Return a digest of the sources, by which a library is known to be built from them."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.iterdir()):
+    for path in sorted([*SOURCES.glob("[!.]*.c"), *SOURCES.glob("[!.]*.h")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
@@ -54,7 +58,7 @@ def compiler() -> list[str]:
         found = shutil.which(name)
         if found:
             return [found, *arguments]
-    raise CompilerError(f"no C compiler: {' or '.join(command[0] for command in commands)} is not on the path")
+    raise NoCompiler(f"no C compiler: {' or '.join(command[0] for command in commands)} is not on the path")
 
 
 def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, extra: Iterable[str] = ()) -> Path:
@@ -73,7 +77,7 @@ def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, e
         command += ["-DQ35_HAVE_AVX2", "-DQ35_HAVE_AVX512"]
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
         objects = []
-        for source in sorted(SOURCES.glob("*.c")):
+        for source in sorted(SOURCES.glob("[!.]*.c")):
             if source.name in X86 and not x86:
                 continue
             flags = X86.get(source.name, ()) if not simde else ()
