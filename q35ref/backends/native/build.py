@@ -25,6 +25,9 @@ FLAGS: Final = (
 )  # fmt: skip
 """For every file."""
 
+STAYS: Final = ("-Wl,-z,nodelete",) if sys.platform == "linux" else ()
+"""A library that is closed stays where it is: its threads wait in its code."""
+
 AVX512: Final = ("f", "bw", "dq", "vl", "vbmi", "vnni")
 
 X86: Final = {"avx2.c": ("-mavx2",), "avx512.c": ("-mavx2", *(f"-mavx512{part}" for part in AVX512))}
@@ -84,7 +87,7 @@ def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, e
             objects.append(Path(folder) / f"{source.stem}.o")
             _run([*command, *flags, "-c", str(source), "-o", str(objects[-1])])
         linked = Path(folder) / "linked"
-        _run([*command, "-shared", *map(str, objects), "-o", str(linked), "-lm"])
+        _run([*command, "-shared", *STAYS, *map(str, objects), "-o", str(linked), "-lm"])
         linked.replace(library)
     return library
 
