@@ -211,6 +211,8 @@ REFUSALS: list[tuple[str, Any, type[Exception], str]] = [
     ("matmul code 128", lambda b: matmul(b, packed=changed(PACKED, 200)), ValueError, r"packed\[0, 1\]"),
     ("matmul a shape", lambda b: matmul(b, a=A[:, :3]), ValueError, r"a: expected shape \(>= 1, 4\)"),
     ("matmul no rows", lambda b: matmul(b, a=A[:0]), ValueError, r"a: expected shape"),
+    ("narrow k", lambda b: b.unpack(PACKED, np.uint8(4), "byte"), TypeError, r"k: expected an integer, got np\.uint8"),
+    ("narrow group", lambda b: b.calibrate(W, np.int8(16), "minmax"), TypeError, r"group_size: expected an integer"),
     ("matmul uint8 a", lambda b: matmul(b, a=A.astype(np.uint8)), TypeError, r"a: .*int8, got uint8"),
     ("matmul gain", lambda b: matmul(b, narrow_gain=0), ValueError, r"narrow_gain"),
     ("matmul scale", lambda b: matmul(b, scale=changed(ONE, 0)), ValueError, r"scale: .*> 0"),

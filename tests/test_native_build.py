@@ -1,17 +1,20 @@
 """Building and loading the native kernel: what is missing is named, and nothing that stands is lost."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from q35ref.backends import BACKENDS, NativeUnavailable, fastest, present
 from q35ref.backends.native import build as builder
 from q35ref.backends.native import library as loader
 from q35ref.backends.native.__main__ import main
 from q35ref.backends.native.build import CompilerError, build
+from q35ref.cli.doctor import doctor
 from tests.native_kernel import needs_native
 
 
@@ -20,6 +23,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library be loaded anew, by nobody else's memory."""
     monkeypatch.setattr(loader, "load", loader.load.__wrapped__)
     monkeypatch.setattr("q35ref.backends.native.load", loader.load)
+    monkeypatch.setattr(sys.modules["q35ref.cli.doctor"], "load", loader.load)
 
 
 def test_a_missing_compiler_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -75,20 +79,24 @@ def test_a_planted_warning_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 @pytest.mark.usefixtures("fresh")
 def test_a_library_older_than_its_sources_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "sources_digest", lambda: "another")
-    with pytest.raises(NativeUnavailable, match=r"older than its sources: python -m q35ref\.backends\.native"):
-        loader.load()
-    assert fastest().name == "numpy"
-    assert "older than its sources" in present()["native"]
+    with pytest.raises(ValueError, match=r"not built from these sources: python -m q35ref\.backends\.native"):
+        fastest()
+    assert "not built from these sources" in present()["native"]
+    shown = CliRunner().invoke(doctor, env={"COLUMNS": "300"}).output
+    assert "cannot be used" in shown
+    assert "missing" not in next(line for line in shown.splitlines() if "backend native" in line)
 
 
 @pytest.mark.usefixtures("fresh")
 def test_a_library_that_is_not_there_or_no_library_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("Q35_NATIVE_LIBRARY", str(tmp_path / "gone.so"))
-    with pytest.raises(NativeUnavailable, match="Q35_NATIVE_LIBRARY names a file that does not exist"):
-        loader.load()
+    with pytest.raises(ValueError, match=r"Q35_NATIVE_LIBRARY: the native kernel .*gone\.so cannot be loaded"):
+        fastest()
     monkeypatch.delenv("Q35_NATIVE_LIBRARY")
     monkeypatch.setattr(loader, "LIBRARY", tmp_path / "gone.so")
-    with pytest.raises(NativeUnavailable, match="no C compiler was found"):
+    with pytest.raises(
+        NativeUnavailable, match=r"not built: install a C compiler, then python -m q35ref\.backends\.native"
+    ):
         loader.load()
     (tmp_path / "gone.so").write_bytes(b"\x7fELF but not quite")
     with pytest.raises(NativeUnavailable, match="cannot be loaded"):
@@ -124,18 +132,20 @@ def test_without_a_compiler_the_rest_works(tmp_path: Path) -> None:
     code = (
         "import numpy as np, q35ref; print(q35ref.matmul(np.ones((1, 2), np.int8), q35ref.quantize(np.eye(2))).shape)"
     )
-    environment = {**os.environ, "Q35_NATIVE_LIBRARY": str(tmp_path / "gone.so"), "COLUMNS": "200"}
-    for command in (["-c", code], ["-m", "q35ref", "doctor"]):
-        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert "(1, 2)" in done.stdout or "Q35_NATIVE_LIBRARY names a file that does not exist" in done.stdout
-    done = subprocess.run(
-        [sys.executable, "-m", "q35ref", "check", "native"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    package = Path(builder.__file__).parents[2]
+    shutil.copytree(package, tmp_path / "q35ref", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+
+    def python(*command: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"}
+        return subprocess.run(
+            [sys.executable, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    assert python("-c", code).stdout == "(1, 2)\n"
+    shown = python("-m", "q35ref", "doctor").stdout
+    assert "missing" in next(line for line in shown.splitlines() if "backend native" in line)
+    assert "install a C compiler" in shown
+    done = python("-m", "q35ref", "check", "native")
     assert done.returncode == 2
     assert "target native: the native kernel is not built" in done.stderr
 
@@ -146,3 +156,8 @@ def test_the_command_builds_and_says_what_is_wrong(
     monkeypatch.setenv("CC", "mycc")
     assert main([str(tmp_path / "lib.so")]) == 1
     assert "error: no C compiler: mycc" in capsys.readouterr().err
+    monkeypatch.delenv("CC")
+    (tmp_path / "file").touch()
+    assert main([str(tmp_path / "file" / "lib.so")]) == 1
+    assert main([str(tmp_path / "no folder" / "lib.so")]) == 1
+    assert capsys.readouterr().err.count("no folder") == 1

@@ -27,7 +27,11 @@ def get(name: str) -> Backend:
 
 
 def fastest() -> NativeBackend | NumpyBackend:
-    """Return the fastest backend that is present. Errors: ValueError for an environment that asks for what is not."""
+    """Return the fastest backend that is present.
+
+    Errors: ValueError for a native kernel that is older than its sources, and for an environment that asks for one
+    that is not there.
+    """
     try:
         return NativeBackend()
     except NativeUnavailable:

@@ -38,8 +38,11 @@ def require_array(name: str, value: object, dtype: type[np.generic], shape: tupl
 
 
 def require_integer(name: str, value: object) -> None:
-    """Refuse what is no integer, a bool included, with a TypeError that names the argument."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    """Refuse what is no integer with a TypeError that names the argument.
+
+    A bool is none, and NumPy's narrow integers are none: sums of sizes would wrap.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.int64 | np.uint64):
         raise TypeError(f"{name}: expected an integer, got {value!r}")
 
 

@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from q35ref.backends import present
-from q35ref.backends.native.library import load
+from q35ref.backends.native.library import NativeUnavailable, load
 from q35ref.cli.output import console
 from q35ref.demo import WEIGHTS_PACKAGE, WEIGHTS_REQUIREMENT
 from q35ref.version import __version__
@@ -35,7 +35,7 @@ def doctor() -> None:
     reasons = present()
     for name, reason in reasons.items():
         chosen = "used by q35ref.quantize and q35ref.matmul" if name == _fastest(reasons) else "checks"
-        table.add_row(f"backend {name}", chosen, "missing" if reason else _details(name), reason)
+        table.add_row(f"backend {name}", chosen, *((_lack(), reason) if reason else (_details(name), "")))
     for name, purpose, command in PARTS:
         found = _version(name)
         table.add_row(name, purpose, found or "missing", "" if found else command)
@@ -48,12 +48,23 @@ def _fastest(reasons: dict[str, str]) -> str:
     return next(name for name in reversed(reasons) if not reasons[name])
 
 
+def _lack() -> str:
+    """Return what is wrong with the native kernel, which alone may not be there."""
+    try:
+        load()
+    except NativeUnavailable:
+        return "missing"
+    except ValueError:
+        return "cannot be used"
+    return "present"
+
+
 def _details(name: str) -> str:
     """Return what there is to say of a backend that is present."""
     if name != "native":
         return "present"
     library = load()
-    return f"{library.isa} (of {', '.join(library.isas)})"
+    return f"{library.isa} (of {', '.join(library.isas)}), up to {library.threads} threads"
 
 
 def _version(distribution: str) -> str | None:

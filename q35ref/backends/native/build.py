@@ -65,7 +65,7 @@ def compiler() -> list[str]:
 
 
 def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, extra: Iterable[str] = ()) -> Path:
-    """Build the library, whole or not at all; return its path. Errors: CompilerError.
+    """Build the library, whole or not at all; return its path. Errors: CompilerError, OSError.
 
     ``sanitize`` is a list for the compiler's ``-fsanitize=``. With ``simde`` the vector intrinsics are those of
     SIMDe, in portable C, so that every instruction set runs on every machine: slow, for tests.

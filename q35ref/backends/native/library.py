@@ -42,7 +42,11 @@ SIGNATURES: Final[dict[str, tuple[Any, ...]]] = {
 
 
 class NativeUnavailable(ValueError):
-    """The native kernel is not there; the text says why, and what to do."""
+    """The native kernel was not built here, or not for this system; the text says what to do."""
+
+
+BUILD: Final = "python -m q35ref.backends.native"
+"""What builds the kernel."""
 
 
 class Library:
@@ -63,6 +67,7 @@ class Library:
         except (OSError, AttributeError) as error:
             raise NativeUnavailable(f"the native kernel {path} cannot be loaded: {error}") from error
         self.path = path
+        self.use_threads(1)
 
     def call(self, name: str, *arguments: int | NDArray[Any] | None) -> int:
         """Call a function with integers and C-contiguous arrays; return its status."""
@@ -73,6 +78,11 @@ class Library:
     def sources(self) -> str:
         """Digest of the sources that the library was built from."""
         return str(self._functions.q35_native_sources().decode())
+
+    @property
+    def threads(self) -> int:
+        """The number of threads in use."""
+        return self._threads
 
     @property
     def isa(self) -> str:
@@ -98,19 +108,19 @@ class Library:
         if not 1 <= threads <= MOST_THREADS:
             raise ValueError(f"{THREADS_VARIABLE}: expected 1 to {MOST_THREADS} threads, got {threads}")
         self._functions.q35_set_num_threads(threads)
+        self._threads = threads
 
 
 @cache
 def load() -> Library:
-    """Return the library, set up as the environment says. Errors: NativeUnavailable; ValueError for the environment."""
-    named = os.environ.get(LIBRARY_VARIABLE)
-    path = Path(named) if named else LIBRARY
-    if not path.exists():
-        reason = f"{LIBRARY_VARIABLE} names a file that does not exist" if named else "no C compiler was found"
-        raise NativeUnavailable(f"the native kernel is not built ({reason}): install a C compiler, then q35ref again")
-    library = Library(path)
+    """Return the library, set up as the environment says.
+
+    Errors: NativeUnavailable if none was built; ValueError for one that was asked for and is not there, for one that
+    is older than its sources, and for other settings of the environment.
+    """
+    library = _find()
     if SOURCES.is_dir() and library.sources != sources_digest():
-        raise NativeUnavailable("the native kernel is older than its sources: python -m q35ref.backends.native")
+        raise ValueError(f"the native kernel {library.path} was not built from these sources: {BUILD}")
     isa, threads = os.environ.get(ISA_VARIABLE), os.environ.get(THREADS_VARIABLE)
     if isa:
         library.use_isa(isa)
@@ -118,6 +128,18 @@ def load() -> Library:
         raise ValueError(f"{THREADS_VARIABLE}: expected 1 to {MOST_THREADS} threads, got {threads!r}")
     library.use_threads(int(threads) if threads else min(MOST_THREADS, available_processors()))
     return library
+
+
+def _find() -> Library:
+    named = os.environ.get(LIBRARY_VARIABLE)
+    if not named and not LIBRARY.exists():
+        raise NativeUnavailable(f"the native kernel is not built: install a C compiler, then {BUILD}")
+    try:
+        return Library(Path(named or LIBRARY))
+    except NativeUnavailable as error:
+        if not named:
+            raise
+        raise ValueError(f"{LIBRARY_VARIABLE}: {error}") from error
 
 
 def available_processors() -> int:

@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "float expressions must be rounded to float: use SSE on 32-bit x86 (-msse2 -mfpmath=sse)"
+#endif
+
 enum {
     CHUNK_CODES = 64,           /* codes that the dot product takes at once */
     CHUNK_ROWS = 2 * CHUNK_CODES, /* their weights, and the bytes of their activations */

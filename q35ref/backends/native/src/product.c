@@ -6,25 +6,33 @@
 
 enum { ROWS_AT_ONCE = 256 };
 
+/* The activations of an even and of an odd row each. */
+typedef struct {
+    int8_t even, odd;
+} activation_pair;
+
+/* Arrange up to a chunk's rows; return the sums of the even and of the odd ones. Whole chunks become vector code. */
+static inline void arrange_chunk(const int8_t *from, int64_t rows, int8_t *chunk, int32_t sums[2]) {
+    activation_pair pairs[CHUNK_CODES];
+    memcpy(pairs, from, (size_t)rows);
+    if (rows < CHUNK_ROWS) memset((int8_t *)pairs + rows, 0, (size_t)(CHUNK_ROWS - rows));
+    for (int i = 0; i < CHUNK_CODES; i++) chunk[i] = pairs[i].even, chunk[CHUNK_CODES + i] = pairs[i].odd;
+    for (int i = 0; i < CHUNK_CODES; i++) sums[0] += chunk[i], sums[1] += chunk[CHUNK_CODES + i];
+}
+
 /* A row's activations in chunks, and for each group its sum and what unsigned integers add to its accumulators. */
 static void arrange_row(const int8_t *a, const column_shape *shape, int32_t narrow_gain, int8_t *chunks,
                         int32_t *bias, int32_t *row_sum) {
     for (int64_t g = 0; g < shape->groups; g++) {
         const int8_t *from = a + g * shape->group_rows;
-        int32_t even = 0, odd = 0; /* a group's rows are few enough */
+        int32_t sums[2] = {0, 0}; /* a group's rows are few enough */
         for (int64_t left = rows_of_group(shape, g); left > 0; left -= CHUNK_ROWS) {
-            const int64_t rows = left < CHUNK_ROWS ? left : CHUNK_ROWS;
-            if (rows < CHUNK_ROWS) memset(chunks, 0, CHUNK_ROWS);
-            for (int64_t i = 0; i < rows / 2; i++) {
-                even += chunks[i] = from[2 * i];
-                odd += chunks[CHUNK_CODES + i] = from[2 * i + 1];
-            }
-            if (rows % 2) even += chunks[rows / 2] = from[rows - 1];
-            from += rows;
+            arrange_chunk(from, left < CHUNK_ROWS ? left : CHUNK_ROWS, chunks, sums);
+            from += CHUNK_ROWS;
             chunks += CHUNK_ROWS;
         }
-        row_sum[g] = even + odd;
-        bias[g] = (int32_t)((uint32_t)even * WIDE_BIAS + (uint32_t)odd * (uint32_t)(NARROW_BIAS * narrow_gain));
+        row_sum[g] = sums[0] + sums[1];
+        bias[g] = (int32_t)((uint32_t)sums[0] * WIDE_BIAS + (uint32_t)sums[1] * (uint32_t)(NARROW_BIAS * narrow_gain));
     }
 }
 
