@@ -58,7 +58,7 @@ def under_address_sanitizer(library: Path) -> dict[str, str]:
     runtime = library_of("libasan.so")
     if runtime is None:
         pytest.skip("the compiler's libasan.so, which Python must load first, is not found")
-    options = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    options = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
     return {"LD_PRELOAD": str(runtime), "Q35_NATIVE_LIBRARY": str(library), **options}
 
 
@@ -81,9 +81,10 @@ def test_the_checks_pass_under_the_address_sanitizer(isa: str, sanitized: Path) 
 
 @needs_address
 def test_illegal_and_guarded_calls_pass_under_the_address_sanitizer(sanitized: Path) -> None:
-    """What is refused must be refused before it is used."""
-    command = ("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "tests/test_native_safety.py")
-    done = python(*command, "-k", "illegal or padding or group or address", **under_address_sanitizer(sanitized))
+    """What is refused must be refused before it is used; edges, long rows and odd callers too."""
+    files = [f"tests/test_native_{part}.py" for part in ("safety", "edges", "rows", "callers")]
+    command = ("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=dev", *files)
+    done = python(*command, **under_address_sanitizer(sanitized))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
@@ -116,7 +117,7 @@ def test_the_paths_that_this_processor_lacks_are_safe_too(tmp_path: Path) -> Non
         "-k",
         " or ".join(missing),
     )
-    files = ("tests/test_native.py", "tests/test_native_safety.py")
+    files = [f"tests/test_native{part}.py" for part in ("", "_safety", "_edges", "_rows", "_callers")]
     done = python(*command, *files, Q35_NATIVE_LIBRARY=str(library))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "skipped" not in done.stdout

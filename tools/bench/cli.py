@@ -1,7 +1,6 @@
 """The command ``python -m tools.bench``."""
 
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from q35ref.backends import NativeUnavailable
 from q35ref.backends.native.build import CompilerError
 from q35ref.backends.native.library import load
 from q35ref.cli.output import UsageProblem, console
-from tools.bench.contender import Skipped, WrongResult
+from tools.bench.contender import WrongResult
 from tools.bench.record import Record, save
 from tools.bench.run import run
 from tools.bench.sections import SECTIONS
@@ -31,18 +30,17 @@ def shown(grid: Grid) -> Table:
     return table
 
 
-def say_skipped(out: Console, skipped: Sequence[Skipped]) -> None:
-    """Name what was not timed, why, and how to have it."""
-    for note in skipped:
-        out.print(f"skipped: {note.name}: {note.reason}; to have it: {note.remedy}")
-
-
-def show(record: Record, out: Console) -> None:
-    """Print a record."""
+def show_section(record: Record, out: Console) -> None:
+    """Print the tables of a section that is done."""
     for grid in grids(record):
         out.print(shown(grid))
+
+
+def show_verdicts(record: Record, out: Console) -> None:
+    """Print what all sections together say, and what was not timed, why, and how to have it."""
     out.print(LEGEND)
-    say_skipped(out, record.skipped)
+    for note in record.skipped:
+        out.print(note.text())
     out.print(shown(targets(record)))
     loads = ", ".join(f"{s.name} {s.load_before:.2f} to {s.load_after:.2f}" for s in record.sections)
     out.print(f"{record.machine['cpu']}, instruction sets {', '.join(record.isas)}. Load: {loads}.")
@@ -79,9 +77,10 @@ def main(names: tuple[str, ...], rounds: int | None, threads: int | None, small:
             names or tuple(SECTIONS),
             load(),
             lambda text: print(text, file=sys.stderr, flush=True),
+            lambda section: show_section(section, out),
         )
     except (NativeUnavailable, CompilerError, WrongResult) as error:
         raise UsageProblem(str(error)) from error
-    show(record, out)
+    show_verdicts(record, out)
     if json_path is not None:
         save(record, json_path)

@@ -58,6 +58,10 @@ class Skipped:
     remedy: str
     """How to have it next time."""
 
+    def text(self) -> str:
+        """Return what is missing and how to have it, in a line."""
+        return f"skipped: {self.name}: {self.reason}; to have it: {self.remedy}"
+
 
 class WrongResult(Exception):
     """q35ref's own kernel computes something else than the reference: no speed is worth reporting."""

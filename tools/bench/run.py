@@ -12,8 +12,17 @@ from tools.bench.sections import SECTIONS, Bench
 from tools.bench.settings import Settings
 
 
-def run(settings: Settings, names: Iterable[str], library: Library, tell: Callable[[str], None]) -> Record:
-    """Time the sections of these names. Errors: WrongResult, CompilerError."""
+def run(
+    settings: Settings,
+    names: Iterable[str],
+    library: Library,
+    tell: Callable[[str], None],
+    finished: Callable[[Record], None] = lambda _: None,
+) -> Record:
+    """Time the sections of these names. Errors: WrongResult, CompilerError.
+
+    ``tell`` is told of what begins and of peers that are not there, ``finished`` given each section's own record.
+    """
     sections: list[Section] = []
     measurements: list[Measurement] = []
     skipped: list[Skipped] = []
@@ -21,14 +30,19 @@ def run(settings: Settings, names: Iterable[str], library: Library, tell: Callab
         before = load()
         with ExitStack() as stack:
             bench = Bench(settings, library, stack, skipped)
+            known = len(skipped)
             right = admitted(SECTIONS[name](bench), skipped)
+            for note in skipped[known:]:
+                tell(note.text())
             tell(f"{name}: {len(right)} contenders, {settings.rounds} rounds")
             samples = round_robin(list(right), settings.rounds)
-            measurements += [
+            found = [
                 measurement(name, contender, taken, settings.rounds, right[contender])
                 for contender, taken in samples.items()
             ]
+        measurements += found
         sections.append(Section(name, settings.rounds, before, load()))
+        finished(Record(describe(), versions(), library.isas, (sections[-1],), tuple(found), ()))
     return Record(describe(), versions(), library.isas, tuple(sections), tuple(measurements), tuple(skipped))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tools.bench.record import Measurement, Record
@@ -89,17 +90,17 @@ def growth_of(record: Record, path: str, threads: int = 1) -> list[tuple[int, fl
     return sorted((m.bytes, 1 / m.giga_weights) for m in found)
 
 
-def spread(record: Record, path: str) -> float | None:
+def spread(record: Record, path: str, threads: int = 1) -> float | None:
     """Return how much slower than the fastest the slowest size from 64 MB to 4 GB is; nothing if 4 GB is missing."""
-    large = [(size, ns) for size, ns in growth_of(record, path) if size >= 0.98 * FLAT_FROM]
+    large = [(size, ns) for size, ns in growth_of(record, path, threads) if size >= 0.98 * FLAT_FROM]
     if len(large) < 2 or large[-1][0] < 0.98 * FLAT_TO:
         return None
     return max(ns for _, ns in large) / min(ns for _, ns in large) - 1
 
 
-def small_over_large(record: Record, path: str) -> float | None:
+def small_over_large(record: Record, path: str, threads: int = 1) -> float | None:
     """Return the slowest smaller size's time a weight over the slowest large one's."""
-    found = growth_of(record, path)
+    found = growth_of(record, path, threads)
     small = [ns for size, ns in found if size < 0.98 * FLAT_FROM]
     large = [ns for size, ns in found if size >= 0.98 * FLAT_FROM]
     return max(small) / max(large) if small and large else None
@@ -143,6 +144,20 @@ def _gemm_targets() -> list[Target]:
     ]
 
 
+def _growth_targets() -> list[Target]:
+    found = []
+    for threads in (1, 2):
+        count = f"{threads} thread{'s' * (threads > 1)}"
+        flat, small = partial(spread, threads=threads), partial(small_over_large, threads=threads)
+        found += [
+            Target(
+                f"GEMV from 64 MB to 4 GB of codes, {count}", "slowest over fastest, less 1", 0.10, flat, at_most=True
+            ),
+            Target(f"GEMV on smaller sizes, {count}", "time a weight over the large ones'", 1.0, small, at_most=True),
+        ]
+    return found
+
+
 TARGETS: Final = (
     *_gemv_targets(),
     *_gemm_targets(),
@@ -153,8 +168,7 @@ TARGETS: Final = (
             *(("dequantize", 4.0), ("pack", 4.0), ("unpack", 4.0)),
         )
     ),
-    Target("GEMV from 64 MB to 4 GB of codes", "slowest over fastest, less 1", 0.10, spread, at_most=True),
-    Target("GEMV on smaller sizes", "time a weight over the large ones'", 1.0, small_over_large, at_most=True),
+    *_growth_targets(),
 )
 """In the order of the issue that sets them."""
 

@@ -57,4 +57,7 @@ int q35_native_use_isa(const char *name) {
     return Q35_BAD_ARGUMENT;
 }
 
+#ifndef Q35_SOURCES
+#define Q35_SOURCES ""
+#endif
 const char *q35_native_sources(void) { return Q35_SOURCES; }
