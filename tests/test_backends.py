@@ -211,6 +211,8 @@ REFUSALS: list[tuple[str, Any, type[Exception], str]] = [
     ("matmul code 128", lambda b: matmul(b, packed=changed(PACKED, 200)), ValueError, r"packed\[0, 1\]"),
     ("matmul a shape", lambda b: matmul(b, a=A[:, :3]), ValueError, r"a: expected shape \(>= 1, 4\)"),
     ("matmul no rows", lambda b: matmul(b, a=A[:0]), ValueError, r"a: expected shape"),
+    ("masked q", lambda b: b.pack(np.ma.array(Q, mask=True), "byte"), TypeError, r"q: .*got MaskedArray"),
+    ("masked w", lambda b: b.calibrate(np.ma.array(W, mask=True), 0, "minmax"), TypeError, r"w: .*got MaskedArray"),
     ("narrow k", lambda b: b.unpack(PACKED, np.uint8(4), "byte"), TypeError, r"k: expected an integer, got np\.uint8"),
     ("narrow group", lambda b: b.calibrate(W, np.int8(16), "minmax"), TypeError, r"group_size: expected an integer"),
     ("matmul uint8 a", lambda b: matmul(b, a=A.astype(np.uint8)), TypeError, r"a: .*int8, got uint8"),

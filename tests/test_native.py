@@ -65,6 +65,18 @@ def test_parameters_are_those_of_the_reference(
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("steps", range(2**23, 2**23 + 4))
+def test_a_scale_half_way_between_two_numbers_goes_to_the_even_one(isa: str, steps: int) -> None:
+    """The range is 15 times the middle of two neighbours, exactly."""
+    middle = Fraction(2 * steps + 1, 2)
+    w = np.array([[15 * 2.0**23], [float(15 * (2**23 - middle))]], np.float32)
+    assert Fraction(float(w[0, 0])) - Fraction(float(w[1, 0])) == 15 * middle
+    with using(isa) as native:
+        scale, _ = native.calibrate(w, 0, "minmax")
+    assert scale[0, 0] == steps + steps % 2 == reference_backend.calibrate(w, 0, "minmax")[0][0, 0]
+
+
+@pytest.mark.parametrize("isa", ISAS)
 @given(
     shape=SMALL, group_size=GROUPS, gain=GAINS, scale=SCALES, offset=FLOATS,
     values=st.lists(FLOATS, min_size=1, max_size=20), seed=SEEDS,
@@ -153,7 +165,7 @@ def test_products_are_exact_and_outputs_within_their_bound(
             assert abs(Fraction(float(ours.out[-1, j])) - exact) <= output_bound(len(pairs), magnitude)
 
 
-@given(shape=st.tuples(st.integers(100, 900), st.integers(60, 200)), m=st.sampled_from((1, 2, 5, 300)), seed=SEEDS)
+@given(shape=st.tuples(st.integers(900, 1500), st.integers(300, 400)), m=st.sampled_from((1, 2, 5, 300)), seed=SEEDS)
 def test_nothing_depends_on_threads_or_the_path(shape: tuple[int, int], m: int, seed: int) -> None:
     """Outputs too, bit for bit; there is enough work for several threads."""
     rng = np.random.default_rng(seed)

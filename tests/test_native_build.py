@@ -1,6 +1,7 @@
 """Building and loading the native kernel: what is missing is named, and nothing that stands is lost."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -161,3 +162,31 @@ def test_the_command_builds_and_says_what_is_wrong(
     assert main([str(tmp_path / "file" / "lib.so")]) == 1
     assert main([str(tmp_path / "no folder" / "lib.so")]) == 1
     assert capsys.readouterr().err.count("no folder") == 1
+    (tmp_path / "says nothing").write_text("no program")
+    (tmp_path / "says nothing").chmod(0o755)
+    for wrong in ("gcc 'a", "true", str(tmp_path / "says nothing").replace(" ", "\\ ")):
+        monkeypatch.setenv("CC", wrong)
+        assert main([str(tmp_path / "lib.so")]) == 1
+        assert capsys.readouterr().err.startswith("error: ")
+
+
+@needs_native
+def test_a_compiler_that_is_told_to_be_fast_is_told_otherwise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Afterwards subnormal numbers are what they were, and NaN is refused."""
+    monkeypatch.setenv("CC", shlex.join([*builder.compiler(), "-ffast-math"]))
+    library = build(tmp_path / "fast.so")
+    code = (
+        "import numpy as np; from q35ref.backends import get; native = get('native')\n"
+        "assert np.float32(2.0**-140) * np.float32(0.5) > 0\n"
+        "assert native.calibrate(np.array([[2.0**-149]], np.float32), 0, 'minmax')[1][0, 0] > 0\n"
+        "try: native.quantize(np.full((64, 1), np.nan, np.float32), *[np.ones((1, 1), np.float32)] * 2, 0, 2)\n"
+        "except ValueError as error: print(error)"
+    )
+    environment = {**os.environ, "Q35_NATIVE_LIBRARY": library.name}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "w: expected finite numbers" in done.stdout, done.stderr
+    monkeypatch.setattr(builder, "FLAGS", [flag for flag in builder.FLAGS if flag != "-fno-fast-math"])
+    with pytest.raises(CompilerError, match="no -ffast-math"):
+        build(tmp_path / "fast.so")

@@ -178,7 +178,7 @@ BAD_NUMBERS: list[tuple[str, str, float, int]] = [
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(("name", "argument", "bad", "status"), BAD_NUMBERS)
 def test_an_illegal_number_is_found_wherever_it_is(isa: str, name: str, argument: str, bad: float, status: int) -> None:
-    """First, last, and in between; on any number of threads."""
+    """First, last, and in between; one test of a build whose least work is 1 runs this on three threads."""
     k, n, m, group_size = 144, 70, 3, 48
     right = problem(k, n, group_size, m)
     found = calls(k, n, group_size, m)

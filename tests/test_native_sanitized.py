@@ -123,6 +123,28 @@ def test_the_paths_that_this_processor_lacks_are_safe_too(tmp_path: Path) -> Non
     assert "skipped" not in done.stdout
 
 
+THREADS = """
+import os
+import numpy as np
+from tests.native_kernel import using
+with using(threads=3) as native:
+    native.pack(np.zeros((32, 64), np.int8), "dense")
+print(len(os.listdir("/proc/self/task")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted where Linux shows them")
+def test_all_is_the_same_with_threads_for_the_smallest_work(tmp_path: Path) -> None:
+    """Of the kernel as it is built, small matrices are one thread's; here every column may be another's."""
+    library = build(tmp_path / "threads.so", extra=("-DLEAST_WORK=1",))
+    files = [f"tests/test_native{part}.py" for part in ("", "_safety", "_edges", "_rows", "_callers")]
+    command = ("-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "--hypothesis-profile=dev", *files)
+    done = python(*command, Q35_NATIVE_LIBRARY=str(library))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    few = [int(python("-c", THREADS, Q35_NATIVE_LIBRARY=path).stdout) for path in ("", str(library))]
+    assert few[1] == few[0] + 2, "the small work is given to two threads more"
+
+
 UNPLACED = "unexpected memory mapping"
 """What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
 

@@ -25,7 +25,7 @@ def require_array(name: str, value: object, dtype: type[np.generic], shape: tupl
     Errors: TypeError for another type or dtype, ValueError for another shape.
     """
     wanted = np.dtype(dtype)
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):  # a mask would hide what it masks
         raise TypeError(f"{name}: expected an array of {wanted}, got {type(value).__name__}")
     if value.dtype != wanted:
         raise TypeError(f"{name}: expected an array of {wanted}, got {value.dtype}")

@@ -17,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         print(build(options.library, sanitize=options.sanitize, simde=options.simde))
-    except (CompilerError, OSError) as error:
+    except CompilerError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -20,6 +20,7 @@ LIBRARY: Final = Path(__file__).with_name("libq35.so")
 
 FLAGS: Final = (
     "-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O3", "-fPIC", "-fvisibility=hidden", "-pthread",
+    "-fno-fast-math",  # whatever CC asks for
     "-ffp-contract=off",  # a float32 product and sum are two roundings, here as everywhere
     "-Wall", "-Wextra",
 )  # fmt: skip
@@ -55,7 +56,10 @@ def compiler() -> list[str]:
 
     Errors: CompilerError.
     """
-    own = shlex.split(os.environ.get("CC", ""))
+    try:
+        own = shlex.split(os.environ.get("CC", ""))
+    except ValueError as error:
+        raise CompilerError(f"CC: expected a command, got {os.environ['CC']!r}: {error}") from error
     commands = [own] if own else [["cc"], ["gcc"], ["clang"]]
     for name, *arguments in commands:
         found = shutil.which(name)
@@ -65,7 +69,7 @@ def compiler() -> list[str]:
 
 
 def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, extra: Iterable[str] = ()) -> Path:
-    """Build the library, whole or not at all; return its path. Errors: CompilerError, OSError.
+    """Build the library, whole or not at all; return its path. Errors: CompilerError, also for a file that cannot be.
 
     ``sanitize`` is a list for the compiler's ``-fsanitize=``. With ``simde`` the vector intrinsics are those of
     SIMDe, in portable C, so that every instruction set runs on every machine: slow, for tests.
@@ -78,22 +82,35 @@ def build(library: Path = LIBRARY, *, sanitize: str = "", simde: bool = False, e
     x86 = platform.machine().lower() in ("x86_64", "amd64") or simde
     if x86:
         command += ["-DQ35_HAVE_AVX2", "-DQ35_HAVE_AVX512"]
-    with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
-        objects = []
-        for source in sorted(SOURCES.glob("[!.]*.c")):
-            if source.name in X86 and not x86:
-                continue
-            flags = X86.get(source.name, ()) if not simde else ()
-            objects.append(Path(folder) / f"{source.stem}.o")
-            _run([*command, *flags, "-c", str(source), "-o", str(objects[-1])])
-        linked = Path(folder) / "linked"
-        _run([*command, "-shared", *STAYS, *map(str, objects), "-o", str(linked), "-lm"])
-        linked.replace(library)
+    try:
+        with tempfile.TemporaryDirectory(dir=library.parent, prefix=".build-") as folder:
+            _build(Path(folder), command, library, x86=x86, simde=simde)
+    except OSError as error:
+        raise CompilerError(f"{library} cannot be written: {error.strerror}") from error
     return library
 
 
+def _build(folder: Path, command: list[str], library: Path, *, x86: bool, simde: bool) -> None:
+    """Compile and link in a folder; what stood at the library's place is replaced at the end."""
+    objects = []
+    for source in sorted(SOURCES.glob("[!.]*.c")):
+        if source.name in X86 and not x86:
+            continue
+        flags = X86.get(source.name, ()) if not simde else ()
+        objects.append(folder / f"{source.stem}.o")
+        _run([*command, *flags, "-c", str(source), "-o", str(objects[-1])])
+    linked = folder / "linked"
+    _run([*command, "-shared", *STAYS, *map(str, objects), "-o", str(linked), "-lm"])
+    if not linked.exists():
+        raise CompilerError(f"{command[0]} says that it succeeded, and made nothing")
+    linked.replace(library)
+
+
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own flags
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603
+    except OSError as error:
+        raise CompilerError(f"{command[0]}: {error.strerror}") from error
     if done.returncode:
         raise CompilerError(f"{' '.join(command)}\n{done.stderr.strip()}")
     if done.stderr.strip():

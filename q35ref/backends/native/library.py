@@ -54,7 +54,7 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._functions = ctypes.CDLL(str(path))
+            self._functions = ctypes.CDLL(str(path.resolve()))
             for name, arguments in SIGNATURES.items():
                 function = getattr(self._functions, name)
                 function.argtypes, function.restype = arguments, c_int
@@ -97,7 +97,7 @@ class Library:
 
     def use_isa(self, name: str) -> None:
         """Use an instruction set from now on, in the whole process. Errors: ValueError for one that is not there."""
-        if self._functions.q35_native_use_isa(name.encode()):
+        if self._functions.q35_native_use_isa(os.fsencode(name)):
             raise ValueError(f"{ISA_VARIABLE}: expected one of {', '.join(self.isas)}, got {name!r}")
 
     def use_threads(self, threads: int) -> None:
@@ -124,7 +124,7 @@ def load() -> Library:
     isa, threads = os.environ.get(ISA_VARIABLE), os.environ.get(THREADS_VARIABLE)
     if isa:
         library.use_isa(isa)
-    if threads and not (threads.isascii() and threads.isdigit()):
+    if threads and not (threads.isascii() and threads.isdigit() and len(threads) < 9):
         raise ValueError(f"{THREADS_VARIABLE}: expected 1 to {MOST_THREADS} threads, got {threads!r}")
     library.use_threads(int(threads) if threads else min(MOST_THREADS, available_processors()))
     return library

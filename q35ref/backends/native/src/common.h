@@ -13,6 +13,10 @@
 #error "float expressions must be rounded to float: use SSE on 32-bit x86 (-msse2 -mfpmath=sse)"
 #endif
 
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
+#error "numbers that are not finite must be seen: no -ffast-math, no -ffinite-math-only"
+#endif
+
 enum {
     CHUNK_CODES = 64,           /* codes that the dot product takes at once */
     CHUNK_ROWS = 2 * CHUNK_CODES, /* their weights, and the bytes of their activations */
