@@ -164,7 +164,7 @@ def targets(record: Record) -> Grid:
     for verdict in judge(record):
         target, other = verdict.target, instead(record, verdict)
         sign = "<=" if target.at_most else ">="
-        measured = "" if verdict.measured is None else f"{verdict.measured:.2f}"
+        measured = "" if verdict.measured is None else f"{verdict.measured:.3f}"
         here = f"{other[0]}: {other[1]:.2f}" if other else ""
         lines.append(
             [target.work, target.figure, verdict.path, f"{sign} {target.bound:.2f}", measured, verdict.status, here]
