@@ -130,7 +130,7 @@ def _same(one: QuantizedTensor, other: QuantizedTensor) -> bool:
 
 def catch_planted_bug(seed: int) -> Report:
     """Check a planted faulty kernel, the drafts' converter, whose narrow codes wrap."""
-    return check(f"python:{bugs.__name__}:{bugs.NarrowCodesWrap.__name__}", seed=seed, only=["quantize.*"])
+    return check(f"python:{bugs.__name__}:{bugs.BUGS['Wraps'].__name__}", seed=seed, only=["quantize.*"])
 
 
 __all__ = ["CheckpointError", "NoWeights", "Run", "catch_planted_bug", "run", "trained_weights"]

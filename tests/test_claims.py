@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from q35ref.oracle.bugs import NarrowCodesWrap
+from q35ref.oracle.bugs import BUGS
 from q35ref.reference.activations import quantize_activation
 from q35ref.reference.calibration import Parameters, calibrate_clip, calibrate_minmax, calibrate_symmetric
 from q35ref.reference.codec import column_bytes, pack_column, pack_dense, unpack_column, unpack_pair
@@ -371,7 +371,7 @@ def test_the_drafts_converter_wraps_every_narrow_integer_of_more_than_three_bits
     for wide, narrow in itertools.product(range(-8, 8), range(-8, 8)):
         restored = unpack_pair((wide & 0b1111) << 3 | narrow & 0b111)[1]
         assert restored - narrow == (-8 if narrow > 3 else 8 if narrow < -4 else 0)
-        assert NarrowCodesWrap().clamp(narrow, row=1) == restored
+        assert BUGS["Wraps"]().clamp(narrow, odd=True) == restored
 
 
 def test_the_drafts_converter_turns_the_weight_7_into_minus_1() -> None:

@@ -9,6 +9,8 @@ import q35ref.oracle as oracle
 from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from q35ref.oracle.cases import LEVELS
+from q35ref.oracle.foreign.abi import ABIS
+from q35ref.oracle.targets import DEFAULTS
 from q35ref.vectors import VectorFileError
 
 
@@ -18,7 +20,22 @@ from q35ref.vectors import VectorFileError
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True)
 @click.option("--require", metavar="OP[,OP]", default="", help="Operations that the target must have.")
 @click.option("--only", metavar="GLOB", multiple=True, default=("*",), help="Checks to run, by name. May be repeated.")
+@click.option(
+    "--vectors",
+    "vector_path",
+    type=click.Path(path_type=Path),
+    help="Replay vector files instead: a JSON file, or a folder of q35ref vectors.",
+)
 @click.option("--quiet", is_flag=True, help="Print failures and the closing line only.")
+@click.option("--abi", type=click.Choice(list(ABIS)), default=DEFAULTS.abi, show_default=True, help="Of a c: target.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 3600),
+    default=DEFAULTS.timeout,
+    show_default=True,
+    help="Seconds that a call of a foreign kernel may take.",
+)
+@click.option("--correctly-rounded", is_flag=True, help="Ask a c: or pipe: target for correct rounding too.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report as JSON.")
 @click.option("--junit", "junit_path", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
 def check(
@@ -27,14 +44,21 @@ def check(
     seed: int,
     require: str,
     only: tuple[str, ...],
+    vector_path: Path | None,
     quiet: bool,
+    abi: str,
+    timeout: float,
+    correctly_rounded: bool,
     json_path: Path | None,
     junit_path: Path | None,
 ) -> None:
-    """Check TARGET against the reference: reference, numpy, or python:MODULE:OBJECT.
+    """Check TARGET against the reference.
 
-    OBJECT has some of the methods of q35ref.backends.Backend; what it lacks is not checked. Each failure prints
-    the smallest input that was found, what was given and what was expected, and how to run it again.
+    TARGET is reference, numpy, native, python:MODULE:OBJECT (some of the methods of q35ref.backends.Backend), c:PATH (a
+    shared library with some of the functions of q35_abi.h, or of --abi) or pipe:COMMAND (a program that answers a line
+    for a line). What it lacks is not checked. The last three run in a process of their own: that they crash, hang or
+    write where they may not is a finding like others. Each failure prints the smallest input that was found, what was
+    given and what was expected, and how to run it again.
 
     Exit status: 0 all passed, 1 a check failed, 2 wrong usage or nothing was checked.
     """
@@ -51,7 +75,9 @@ def check(
             seed=seed,
             require=operations,
             only=only,
+            vectors=vector_path,
             on_result=show,
+            options=oracle.TargetOptions(abi, timeout, correctly_rounded),
         )
     except (ValueError, RuntimeError, VectorFileError) as error:
         raise UsageProblem(str(error)) from error

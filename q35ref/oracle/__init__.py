@@ -3,10 +3,10 @@
 from itertools import islice
 
 from q35ref.oracle.cases import problems
-from q35ref.oracle.problem import Problem
+from q35ref.oracle.problem import Problem, unfold
 from q35ref.oracle.report import ConformanceError, Finding, Report, Result
 from q35ref.oracle.run import check
-from q35ref.oracle.targets import TargetError, resolve
+from q35ref.oracle.targets import TargetError, TargetOptions, resolve
 
 
 def problem(kind: str, *, level: int, seed: int, index: int) -> Problem:
@@ -25,8 +25,10 @@ __all__ = [
     "Report",
     "Result",
     "TargetError",
+    "TargetOptions",
     "check",
     "problem",
     "problems",
     "resolve",
+    "unfold",
 ]

@@ -1,4 +1,4 @@
-"""Calling a kernel: what it returned or raised, and whether it wrote into its input."""
+"""Calling a kernel: what it returned or refused, and what it did beside its work."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,33 +11,80 @@ from q35ref.oracle.problem import Problem
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one call."""
+    """What came of a call."""
 
     result: Any = None
     """What was returned, arrays copied: the kernel may use its own again."""
-    raised: BaseException | None = None
-    modified: str | None = None
-    """Name of an input array that the call changed."""
+    raised: str | None = None
+    """The exception, or the status, with which the kernel refused."""
+    faults: tuple[Mismatch, ...] = ()
+    """What the kernel did beside its work, one of a kind."""
+    answered: bool = True
+    """Whether the kernel lived to return or refuse."""
+
+
+class Unanswered(Exception):
+    """The kernel did not live to give a result."""
 
 
 def call(kernel: object, problem: Problem) -> Outcome:
-    """Call a kernel's operation, arguments in the protocol's order, with fresh arrays of its own.
+    """Call a method of an object in this process, arguments in the protocol's order, with fresh arrays of its own.
 
     A kernel that exits is one that raises; only Ctrl-C ends the run. NumPy's error state is restored afterwards.
     """
     arguments = problem.arguments()
     before = {name: value.copy() for name, value in arguments.items() if isinstance(value, np.ndarray)}
+    result, raised = None, None
     try:
         with np.errstate():
             result = _kept(getattr(kernel, problem.operation)(*arguments.values()))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Outcome(raised=error)
-    for name, array in before.items():
-        if arguments[name].tobytes() != array.tobytes():
-            return Outcome(result, modified=name)
-    return Outcome(result)
+        raised = f"{type(error).__name__}: {error}"
+    faults = tuple(
+        Mismatch("modified input", name, "changed by the call", "left as it was")
+        for name, array in before.items()
+        if arguments[name].tobytes() != array.tobytes()
+    )
+    return Outcome(result, raised, faults[:1])
+
+
+def call_twice(kernel: object, problem: Problem) -> Outcome:
+    """Call a method twice; equal calls that differ are a fault."""
+    first, second = call(kernel, problem), call(kernel, problem)
+    if first.faults or alike(first, second):
+        return first
+    return Outcome(first.result, first.raised, (unlike("not repeatable", first, second, "an equal call"),))
+
+
+def alike(one: Outcome, other: Outcome) -> bool:
+    """Whether two calls came to the same, bit for bit."""
+    return (one.raised is None) == (other.raised is None) and _alike(one.result, other.result)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if type(one) is np.ndarray and type(other) is np.ndarray:
+        return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return type(one) is type(other)
+
+
+def unlike(kind: str, one: Outcome, other: Outcome, how: str) -> Mismatch:
+    """Return the fault of two calls that differ, at the first place where they do."""
+    for number, (a, b) in enumerate(zip(_arrays(one.result), _arrays(other.result), strict=False)):
+        if a.shape == b.shape and a.dtype == b.dtype and a.tobytes() != b.tobytes():
+            different = np.flatnonzero(~((a == b) | ((a != a) & (b != b))))
+            at = np.unravel_index(int(different[0]) if len(different) else 0, a.shape)
+            place = f"result {number + 1}{[int(i) for i in at]}"
+            return Mismatch(kind, place, f"{b[at]} in {how}", f"{a[at]} again")
+    return Mismatch(kind, "result", f"another result in {how}", "the same again")
+
+
+def _arrays(result: Any) -> list[Any]:
+    parts = result if isinstance(result, tuple | list) else [result]
+    return [part for part in parts if type(part) is np.ndarray]
 
 
 def _kept(result: Any) -> Any:
@@ -50,15 +97,19 @@ def _kept(result: Any) -> Any:
 
 
 def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:
-    """Say whether a call keeps a rule. Raises :class:`Absent` for a result that the kernel leaves out."""
+    """Say whether a call keeps a rule.
+
+    Raises :class:`Absent` for a result that the kernel leaves out, :class:`Unanswered` where there is none to judge.
+    """
+    if rule.behaviour:
+        return Verdict(outcome.faults[0] if outcome.faults else None)
+    if not outcome.answered:
+        raise Unanswered
     if rule is REFUSAL:
         refused = outcome.raised is not None or not problem.refusal
         return Verdict(judged=1) if refused else rule.judge(problem, outcome.result)
     if outcome.raised is not None:
-        error = outcome.raised
-        return Verdict(Mismatch("raised", problem.operation, f"{type(error).__name__}: {error}", "a result"))
-    if outcome.modified is not None:
-        return Verdict(Mismatch("modified input", outcome.modified, "changed by the call", "left as it was"))
+        return Verdict(Mismatch("raised", problem.operation, outcome.raised, "a result"))
     try:
         return rule.judge(problem, outcome.result)
     except Malformed as error:

@@ -256,6 +256,22 @@ def _extreme(
     return Problem("matmul", k, {"a": a, "q": q, "scale": one, "offset": one}, layout, group_size, gain)
 
 
+def smallest(operation: str) -> Problem:
+    """Return a problem of an operation that nobody could find hard."""
+    one, zero = np.ones((1, 1), np.float32), np.zeros((1, 1), np.float32)
+    q, w = np.array([[1], [1]], np.int8), np.array([[0.0], [1.0]], np.float32)
+    arrays: dict[str, dict[str, Array]] = {
+        "pack": {"q": q},
+        "unpack": {"q": q},
+        "calibrate": {"w": w},
+        "quantize": {"w": w, "scale": one, "offset": zero},
+        "dequantize": {"q": q, "scale": one, "offset": zero},
+        "quantize_activations": {"x": np.array([[0.0, 1.0]], np.float32)},
+        "matmul": {"a": np.ones((1, 2), np.int8), "q": q, "scale": one, "offset": zero},
+    }
+    return Problem(operation, 2, arrays[operation])
+
+
 GENERATORS = {
     "pack": pack_cases,
     "unpack": unpack_cases,

@@ -23,7 +23,7 @@ class Mismatch:
     """The first place where a result is not what it must be."""
 
     kind: str
-    """``value``, ``shape``, ``raised``, ``accepted`` or ``modified input``."""
+    """``value``, ``shape``, ``raised``, ``accepted``, or what a kernel does beside its work (:data:`FAULTS`)."""
     place: str
     """Where: an index with the names of its dimensions, or an argument."""
     got: str
@@ -69,6 +69,8 @@ class Rule:
     """Judges a result; raises :class:`Absent`."""
     correctly_rounded: bool = False
     """Whether it binds only kernels that claim correct rounding."""
+    behaviour: bool = False
+    """Whether it is about what a kernel does beside its work."""
 
 
 def show(value: Any) -> str:
@@ -88,15 +90,20 @@ def _shaped(result: Any, name: str, dtype: Any, shape: tuple[int, ...]) -> None:
     """Demand an array of this dtype and shape."""
     expected = f"{np.dtype(dtype)}{list(shape)}"
     if type(result) is not np.ndarray:  # a masked array would hide what it masks from every comparison
-        raise Malformed(Mismatch("shape", name, type(result).__name__, expected))
+        raise Malformed(Mismatch("shape", name, _type(result), expected))
     if result.dtype != dtype or result.shape != shape:
         raise Malformed(Mismatch("shape", name, f"{result.dtype}{list(result.shape)}", expected))
+
+
+def _type(result: Any) -> str:
+    """Return the name of a result's type; of one from another process the name is all that there is."""
+    return str(getattr(result, "type_name", "")) or type(result).__name__
 
 
 def _parts(result: Any, *names: str) -> tuple[Any, ...]:
     """Demand a tuple of results with these names."""
     if not isinstance(result, tuple) or len(result) != len(names):
-        got = f"{type(result).__name__} of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+        got = f"tuple of {len(result)}" if isinstance(result, tuple) else _type(result)
         raise Malformed(Mismatch("shape", "result", got, f"a tuple ({', '.join(names)})"))
     return result
 
@@ -250,6 +257,38 @@ RULES: tuple[Rule, ...] = (
     Rule("matmul.out", "matmul", "out = sum of scale acc + offset row_sum, within n u/(1 - n u) S", _out),
 )
 """Every rule, in the order in which it is reported."""
+
+
+def _behaves(problem: Problem, result: Any) -> Verdict:
+    raise NotImplementedError("a call's faults are judged, not its result")
+
+
+BEHAVIOUR: dict[str, Rule] = {
+    operation: Rule(
+        f"{operation}.behaves",
+        operation,
+        "answers, touches its arrays alone, keeps inputs and settings, and repeats",
+        _behaves,
+        behaviour=True,
+    )
+    for operation in dict.fromkeys(rule.operation for rule in RULES)
+}
+"""The rule about what a kernel does beside its work, by operation."""
+
+FAULTS: dict[str, tuple[str, ...]] = {
+    "crash": ("Crash",),
+    "hang": ("Hang",),
+    "exit": ("Exits",),
+    "out-of-bounds write": ("OutOfBoundsWrite",),
+    "overread": ("Overread",),
+    "misaligned": ("Misaligned",),
+    "modified input": ("InputModified",),
+    "environment": ("FlushToZero",),
+    "stale output": ("StaleOutput",),
+    "thread dependent": ("ThreadRace",),
+    "not repeatable": ("ThreadRace", "StaleOutput"),
+}
+"""Each kind of such a fault, and the bug classes that it may come from."""
 
 REFUSAL = Rule(
     "quantize.refuses_nonfinite",

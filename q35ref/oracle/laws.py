@@ -22,9 +22,9 @@ def reference_results(
 ) -> Iterator[Result]:
     """Yield a result for every law and every vector file that is wanted."""
     begun = time.perf_counter()
-    chosen = [law for law in contracts.all_contracts() if wanted(_law_name(law.name))]
+    chosen = [law for law in contracts.all_contracts() if wanted(law_name(law.name))]
     for law in contracts.run_all(seed, CASES[level], chosen) if chosen else ():
-        name = _law_name(law.name)
+        name = law_name(law.name)
         seconds, begun = time.perf_counter() - begun, time.perf_counter()
         how = "every case" if law.exhausted else "a seeded sample"
         finding = None
@@ -38,7 +38,7 @@ def reference_results(
             "passed" if finding is None else "failed",
             law.cases,
             failures=0 if finding is None else 1,
-            finding=finding,
+            findings=() if finding is None else (finding,),
             seconds=seconds,
         )
     begun = time.perf_counter()
@@ -65,10 +65,11 @@ def reference_results(
             "passed" if finding is None else "failed",
             replayed.cases,
             failures=len(replayed.failures),
-            finding=finding,
+            findings=() if finding is None else (finding,),
             seconds=seconds,
         )
 
 
-def _law_name(contract: str) -> str:
+def law_name(contract: str) -> str:
+    """Return the name of the check of a contract."""
     return f"law.{contract.removeprefix(PACKAGE)}"

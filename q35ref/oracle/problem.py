@@ -4,6 +4,9 @@ Packed arrays are held as the integers in them, with one more narrow integer tha
 that last field is there in the bytes and must be ignored.
 """
 
+import base64
+import json
+import zlib
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -150,22 +153,50 @@ class Problem:
         arrays = {name: array[cuts[AXES[name][0]], cuts[AXES[name][1]]] for name, array in self.arrays.items()}
         if "q" in arrays:
             arrays["q"] = self.arrays["q"][first:stored, cuts["N"]]
-        return replace(self, k=last - first, arrays=arrays)
+        parts = {"rows": rows, "columns": columns, "activations": activations}
+        cut = ", ".join(f"{name}={part!r}" for name, part in parts.items() if part is not None)
+        origin = f"{self.origin}.restrict({cut})" if self.origin else ""
+        return replace(self, k=last - first, arrays=arrays, origin=origin)
+
+    def with_settings(self, **settings: Any) -> "Problem":
+        """Return the problem with other settings."""
+        changed = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+        origin = f"{self.origin}.with_settings({changed})" if self.origin else ""
+        return replace(self, **settings, origin=origin)
+
+    def folded(self) -> str:
+        """Return the whole problem as text for :func:`unfold`."""
+        parts = {name: [array.dtype.str, array.shape, array.tobytes().hex()] for name, array in self.arrays.items()}
+        told = [self.operation, self.k, parts, self.layout, self.group_size, self.narrow_gain, self.method]
+        return base64.b85encode(zlib.compress(json.dumps(told).encode(), 9)).decode()
 
     def with_array(self, name: str, values: Array) -> "Problem":
         """Return the problem with one array replaced."""
-        return replace(self, arrays={**self.arrays, name: values})
+        return replace(self, arrays={**self.arrays, name: values}, origin="")
+
+    def for_groq_mvp(self) -> "Problem | None":
+        """Return the nearest problem that the drafts' interface has: layout byte, gain 1, one group, an even K."""
+        even = self.k - self.k % 2
+        if self.operation != "matmul" or not even:
+            return None
+        if (self.k, self.layout, self.group_size, self.narrow_gain) == (even, "byte", 0, 1):
+            return self
+        first = self.restrict(rows=slice(0, even)) if even < self.k else self
+        parameters = {name: first.arrays[name][:1] for name in ("scale", "offset")}
+        plain = replace(first, layout="byte", group_size=0, narrow_gain=1, arrays={**first.arrays, **parameters})
+        return replace(plain, origin=f"{self.origin}.for_groq_mvp()" if self.origin else "")
 
     def code(self, kernel: str = "kernel") -> str:
         """Return Python that makes the input and calls ``kernel``; only NumPy and q35ref are needed."""
-        if any(len(_array_code(array)) > INLINE for array in self.arrays.values()):
+        if any(len(array_code(array)) > INLINE for array in self.arrays.values()):
             call = f"{kernel}.{self.operation}(*problem.arguments().values())"
-            return f"import q35ref\nproblem = {self.origin}  # too long to be written out\n{call}"
+            made = self.origin or f"q35ref.oracle.unfold({self.folded()!r})"
+            return f"import q35ref\nproblem = {made}  # too long to be written out\n{call}"
         names = ARGUMENTS[self.operation]
         lines = ["import numpy as np"]
         if self.operation in PACKED_OPERATIONS:
             lines.append("from q35ref.backends import get")
-        lines += [f"{name} = {_array_code(array)}" for name, array in self.arrays.items()]
+        lines += [f"{name} = {array_code(array)}" for name, array in self.arrays.items()]
         if self.operation in PACKED_OPERATIONS:
             lines.append(f'packed = get("reference").pack(q, {self.layout!r})')
         settings = [name for name in names if name not in (*self.arrays, "packed")]
@@ -173,6 +204,19 @@ class Problem:
             values = ", ".join(repr(getattr(self, name)) for name in settings)
             lines.append(f"{', '.join(settings)} = {values}")
         return "\n".join([*lines, f"{kernel}.{self.operation}({', '.join(names)})"])
+
+
+def unfold(text: str) -> Problem:
+    """Return the problem that :meth:`Problem.folded` wrote.
+
+    >>> unfold(Problem("pack", 1, {"q": np.array([[3]], np.int8)}).folded()).arrays["q"].tolist()
+    [[3]]
+    """
+    operation, k, parts, layout, group_size, narrow_gain, method = json.loads(zlib.decompress(base64.b85decode(text)))
+    arrays: dict[str, Array] = {
+        name: np.frombuffer(bytes.fromhex(data), dtype).reshape(shape) for name, (dtype, shape, data) in parts.items()
+    }
+    return Problem(operation, k, arrays, layout, group_size, narrow_gain, method)
 
 
 def _layout(name: str) -> Any:
@@ -187,9 +231,11 @@ def _pattern(array: Array) -> Array:
     return array
 
 
-def _array_code(array: Array) -> str:
+def array_code(array: Array) -> str:
     """Return an expression that restores every bit of an array that is small or has a pattern."""
     dtype = f"np.{array.dtype}"
+    if array.ndim == 1:
+        return f"{array_code(array[None])}[0]"
     if len(array) == 1 and array.size > 8 and (array == array.flat[0]).all():
         return f"np.full({array.shape}, {_number(array.flat[0])}, {dtype})"
     pattern = _pattern(array)

@@ -6,8 +6,11 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the JSON report."""
+
+BEHAVES = ".behaves"
+"""The end of the names of the checks that look at no result."""
 
 Status = Literal["passed", "failed", "not checked"]
 
@@ -24,7 +27,7 @@ class Finding:
     """One broken rule, at the smallest input that was found to break it."""
 
     kind: str
-    """``value``, ``shape``, ``raised``, ``accepted``, ``modified input``, ``law`` or ``vector``."""
+    """``value``, ``shape``, ``raised``, ``accepted``, ``missing``, ``law``, ``vector``, or a kind of behaviour."""
     place: str
     """Where in the result."""
     got: str
@@ -36,7 +39,9 @@ class Finding:
     command: str
     """The command that runs the check again."""
     bugs: tuple[str, ...] = ()
-    """Bug classes that explain what was given."""
+    """Bug classes that explain what was given, the likeliest first."""
+    note: str = ""
+    """What else there is to know."""
 
 
 @dataclass(frozen=True)
@@ -60,27 +65,28 @@ class Result:
     """Numbers on which the format gives no verdict."""
     reason: str = ""
     """Why it was not checked."""
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
+    """One, or of a rule about behaviour one for each kind of fault."""
     seconds: float = 0.0
 
     def to_text(self) -> str:
         """Return the result as it is printed: one line, and the finding beneath it."""
         if self.status == "not checked":
             return f"{MARKS[self.status]} {self.name}: not checked: {self.reason}"
-        if self.finding is not None and self.finding.kind == "missing":
-            return f"{MARKS[self.status]} {self.name}: {self.reason}\n     again: {self.finding.command}"
+        if self.findings and self.findings[0].kind == "missing":
+            return f"{MARKS[self.status]} {self.name}: {self.reason}\n     again: {self.findings[0].command}"
         counts = f"{self.cases} calls" if self.numbers else f"{self.cases} cases"
         counts += f", {self.numbers} numbers" if self.numbers else ""
         counts += f", {self.no_verdict} without a verdict" if self.no_verdict else ""
         lines = [f"{MARKS[self.status]} {self.name}: {self.promise} ({counts}, {self.seconds:.1f} s)"]
-        if self.finding is not None:
-            found = self.finding
+        for found in self.findings:
             lines += [
                 f"     {self.failures} of {self.cases} broke it; the smallest input found:",
                 *(f"       {line}" for line in found.code.splitlines()),
                 f"     {found.kind}: {found.place}",
                 f"       got       {found.got}",
                 f"       expected  {found.expected}",
+                *([f"     note: {found.note}"] if found.note else []),
                 f"     fits: {', '.join(found.bugs) or 'no known bug class'}",
                 f"     again: {found.command}",
             ]
@@ -113,7 +119,8 @@ class Report:
         counts = self.counts
         if counts["failed"]:
             return 1
-        return 0 if counts["passed"] else 2
+        results = any(r.status == "passed" and not r.name.endswith(BEHAVES) for r in self.results)
+        return 0 if results else 2  # a kernel that gives no results behaves well, too
 
     def raise_for_failures(self) -> None:
         """Raise :class:`ConformanceError` if a check failed or nothing was checked."""
@@ -166,8 +173,9 @@ class Report:
             case = ET.SubElement(suite, "testcase", attributes)
             if result.status == "not checked":
                 ET.SubElement(case, "skipped", {"message": _legal_xml(result.reason)})
-            elif result.finding is not None:
-                message = f"{result.finding.place}: got {result.finding.got}, expected {result.finding.expected}"
+            elif result.findings:
+                found = result.findings[0]
+                message = f"{found.place}: got {found.got}, expected {found.expected}"
                 ET.SubElement(case, "failure", {"message": _legal_xml(message)}).text = _legal_xml(result.to_text())
         ET.indent(suites)
         return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"

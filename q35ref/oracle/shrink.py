@@ -5,7 +5,6 @@ anything helps. The work is bounded by what it costs to judge, so that a long pr
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,13 +69,13 @@ def _fewer_rows(problem: Problem) -> Iterator[Problem]:
 
 def _plainer_settings(problem: Problem) -> Iterator[Problem]:
     if problem.layout != "byte":
-        yield replace(problem, layout="byte")
+        yield problem.with_settings(layout="byte")
     if problem.group_size >= problem.k:
-        yield replace(problem, group_size=0)
+        yield problem.with_settings(group_size=0)
     if problem.group_size > 16 and "scale" not in problem.arrays:
-        yield replace(problem, group_size=16)
+        yield problem.with_settings(group_size=16)
     if problem.narrow_gain != 1:
-        yield replace(problem, narrow_gain=1)
+        yield problem.with_settings(narrow_gain=1)
 
 
 def _plainer_arrays(problem: Problem) -> Iterator[Problem]:

@@ -1,53 +1,256 @@
-"""From what a user names to an object with some of the protocol's methods."""
+"""From what a user names to a kernel that can be asked problems, whatever it is written in."""
 
-import importlib
 import inspect
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, Protocol
 
 from q35ref.backends import BACKENDS, OPERATIONS, get
+from q35ref.backends.reference import ReferenceBackend
+from q35ref.oracle.calls import Outcome, call_twice
+from q35ref.oracle.foreign.abi import ABIS, code
+from q35ref.oracle.foreign.observe import Observer
+from q35ref.oracle.foreign.pipe import PipeClient
+from q35ref.oracle.foreign.process import CannotStart, KernelProcess
+from q35ref.oracle.judge import Mismatch
+from q35ref.oracle.problem import Problem
+
+TIMEOUT: Final = 10.0
+"""Seconds that a call may take unless told otherwise."""
+
+MOST_DEATHS: Final = 3
+"""Calls of an operation that may end the kernel's process before the operation is given up."""
 
 
 class TargetError(ValueError):
     """A target that cannot be found or loaded."""
 
 
-def resolve(target: object) -> tuple[str, object]:
-    """Return a target's name and object.
+class Target(Protocol):
+    """A kernel under test."""
 
-    A string is one of our own backends or ``python:MODULE:OBJECT``, where the module is looked for in the
-    current folder too, and an object that is a class is made without arguments. Anything else is taken as it is.
+    name: str
+    correctly_rounded: bool
+
+    def lack(self, operation: str) -> str:
+        """Return why an operation is not there, or nothing."""
+
+    def pose(self, problem: Problem) -> Problem | None:
+        """Return a problem in the form in which this kernel can be asked it, or nothing."""
+
+    def call(self, problem: Problem) -> Outcome:
+        """Ask it a problem."""
+
+    def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
+        """Ask it a problem to see a fault of the same kind; return it, or nothing."""
+
+    def given_up(self, operation: str) -> bool:
+        """Whether there is no sense in further problems of an operation."""
+
+    def code(self, problem: Problem) -> str:
+        """Return Python that asks it the problem without the oracle."""
+
+    def close(self) -> None:
+        """Leave nothing running."""
+
+
+class ObjectTarget:
+    """An object in this process: our own backends, and what a test hands over."""
+
+    def __init__(self, kernel: object, name: str = "") -> None:
+        self.kernel = kernel
+        self.name = name or str(getattr(kernel, "name", None) or type(kernel).__name__)
+        self.correctly_rounded = bool(getattr(kernel, "correctly_rounded", False))
+
+    def lack(self, operation: str) -> str:
+        """See :meth:`Target.lack`."""
+        return "" if callable(getattr(self.kernel, operation, None)) else f"the target has no {operation}"
+
+    def pose(self, problem: Problem) -> Problem | None:
+        """See :meth:`Target.pose`."""
+        return problem
+
+    def call(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.call`."""
+        return call_twice(self.kernel, problem)
+
+    def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
+        """See :meth:`Target.fault_again`."""
+        return _of_kind(self.call(problem), fault)
+
+    def given_up(self, operation: str) -> bool:
+        """See :meth:`Target.given_up`."""
+        return False
+
+    def code(self, problem: Problem) -> str:
+        """See :meth:`Target.code`."""
+        return problem.code()
+
+    def close(self) -> None:
+        """See :meth:`Target.close`."""
+
+
+class ForeignTarget:
+    """A kernel in a process of its own: what it does there ends with it."""
+
+    def __init__(self, name: str, about: dict[str, Any], timeout: float, correctly_rounded: bool) -> None:
+        self.name, self.about = name, about
+        try:
+            self.process = KernelProcess(about, timeout)
+        except CannotStart as error:
+            raise TargetError(f"target {name}: {error}") from error
+        self.offered = self.process.offered
+        self.correctly_rounded = correctly_rounded or bool(self.offered["correctly_rounded"])
+        self.deaths: dict[str, int] = {}
+        self._observer = Observer(self.process)
+        if not self.offered["operations"]:
+            self.close()
+            raise TargetError(f"target {name}: expected some of {self._expected()}, found none")
+
+    def _expected(self) -> str:
+        if self.about["kind"] == "c":
+            symbols = ABIS[self.about["abi"]].symbols.values()
+            return f"the functions {', '.join(name for names in symbols for name in names)}"
+        return f"the methods {', '.join(OPERATIONS)}"
+
+    def lack(self, operation: str) -> str:
+        """See :meth:`Target.lack`."""
+        return "" if operation in self.offered["operations"] else f"the target has no {operation}"
+
+    def pose(self, problem: Problem) -> Problem | None:
+        """See :meth:`Target.pose`."""
+        if self.about["kind"] != "c":
+            return problem
+        return ABIS[self.about["abi"]].pose(problem, self.offered["functions"])
+
+    def call(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.call`."""
+        outcome = self._observer.observe(problem.operation, problem.arguments())
+        if not outcome.answered:
+            weight = MOST_DEATHS if outcome.faults[0].kind == "hang" else 1
+            self.deaths[problem.operation] = self.deaths.get(problem.operation, 0) + weight
+        return outcome
+
+    def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
+        """See :meth:`Target.fault_again`."""
+        return self._observer.again(problem.operation, problem.arguments(), fault)
+
+    def given_up(self, operation: str) -> bool:
+        """See :meth:`Target.given_up`."""
+        return self.deaths.get(operation, 0) >= MOST_DEATHS
+
+    def code(self, problem: Problem) -> str:
+        """See :meth:`Target.code`."""
+        if self.about["kind"] == "c":
+            abi = ABIS[self.about["abi"]]
+            return code(abi.call(problem.operation, problem.arguments()), self.about["path"])
+        module, path = self.about["module"], self.about["object"]
+        return f"import {module}\nkernel = {module}.{path}{self.offered['made_by']}\n{problem.code()}"
+
+    def close(self) -> None:
+        """See :meth:`Target.close`."""
+        self.process.close()
+
+
+class PipeTarget:
+    """A program that answers a line for a line."""
+
+    def __init__(self, name: str, command: str, timeout: float, correctly_rounded: bool) -> None:
+        self.name, self.correctly_rounded = name, correctly_rounded
+        try:
+            self.client = PipeClient(command, timeout)
+        except CannotStart as error:
+            raise TargetError(f"target {name}: {error}") from error
+        self.deaths: dict[str, int] = {}
+
+    def lack(self, operation: str) -> str:
+        """See :meth:`Target.lack`."""
+        return "" if self.client.has(operation) else f"the client answers ? to {operation}"
+
+    def pose(self, problem: Problem) -> Problem | None:
+        """See :meth:`Target.pose`."""
+        return problem
+
+    def call(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.call`."""
+        outcome = self.client.observe(problem)
+        if not outcome.answered:
+            weight = MOST_DEATHS if outcome.faults[0].kind == "hang" else 1
+            self.deaths[problem.operation] = self.deaths.get(problem.operation, 0) + weight
+        return outcome
+
+    def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
+        """See :meth:`Target.fault_again`."""
+        return _of_kind(self.client.observe(problem), fault)
+
+    def given_up(self, operation: str) -> bool:
+        """See :meth:`Target.given_up`."""
+        return self.deaths.get(operation, 0) >= MOST_DEATHS
+
+    def code(self, problem: Problem) -> str:
+        """See :meth:`Target.code`."""
+        return self.client.code(problem)
+
+    def close(self) -> None:
+        """See :meth:`Target.close`."""
+        self.client.close()
+
+
+def _of_kind(outcome: Outcome, fault: Mismatch) -> Mismatch | None:
+    return next((found for found in outcome.faults if found.kind == fault.kind), None)
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """How a foreign kernel is run."""
+
+    abi: str = "q35"
+    """``q35`` or ``groq-mvp``, for ``c:``."""
+    timeout: float = TIMEOUT
+    """Seconds that a call may take."""
+    correctly_rounded: bool = False
+    """Whether a kernel that cannot say so claims to be correctly rounded."""
+
+
+DEFAULTS: Final = TargetOptions()
+
+
+def resolve(target: object, options: TargetOptions = DEFAULTS) -> Target:
+    """Return what a user names.
+
+    ``reference``, ``numpy``, ``native``; ``python:MODULE:OBJECT``, where the module is looked for in the current folder
+    too, and an object that is a class is made without arguments; ``c:PATH``, a shared library; ``pipe:COMMAND``, a
+    program. Anything but text is taken as an object with some of the protocol's methods, in this process.
     Errors: TargetError.
     """
     if not isinstance(target, str):
-        kernel = target() if inspect.isclass(target) else target
-        return str(getattr(kernel, "name", None) or type(kernel).__name__), kernel
+        return ObjectTarget(target() if inspect.isclass(target) else target)
     if target in BACKENDS:
         try:
-            return target, get(target)
+            return ObjectTarget(get(target), target)
         except ValueError as error:
             raise TargetError(f"target {target}: {error}") from error
     kind, _, rest = target.partition(":")
-    module, _, path = rest.partition(":")
-    if kind != "python" or not module or not path:
-        expected = ", ".join([*BACKENDS, "python:MODULE:OBJECT"])
-        raise TargetError(f"target: expected one of {expected}, got {target!r}")
-    return target, _load(target, module, path)
+    if kind == "python" and all((parts := rest.partition(":"))[::2]):
+        about = {"kind": "python", "module": parts[0], "object": parts[2]}
+        return ForeignTarget(target, about, options.timeout, options.correctly_rounded)
+    if kind == "c" and rest:
+        return ForeignTarget(target, _library(target, rest, options.abi), options.timeout, options.correctly_rounded)
+    if kind == "pipe" and rest.strip():
+        return PipeTarget(target, rest, options.timeout, options.correctly_rounded)
+    expected = ", ".join([*BACKENDS, "python:MODULE:OBJECT", "c:PATH", "pipe:COMMAND"])
+    raise TargetError(f"target: expected one of {expected}, got {target!r}")
 
 
-def _load(target: str, module: str, path: str) -> object:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        kernel: object = importlib.import_module(module)
-        for name in path.split("."):
-            kernel = getattr(kernel, name)
-        if inspect.isclass(kernel):
-            kernel = kernel()
-        found = any(callable(getattr(kernel, operation, None)) for operation in OPERATIONS)
-    except (Exception, SystemExit) as error:  # somebody's module may do anything while it is imported
-        raise TargetError(f"target {target}: {type(error).__name__}: {error}") from error
-    if not found:
-        raise TargetError(f"target {target}: expected some of the methods {', '.join(OPERATIONS)}, found none")
-    return kernel
+def _library(target: str, name: str, abi: str) -> dict[str, Any]:
+    if abi not in ABIS:
+        raise TargetError(f"abi: expected one of {', '.join(ABIS)}, got {abi!r}")
+    path = Path(name)
+    if not path.is_file():
+        raise TargetError(f"target {target}: there is no file {name}")
+    return {"kind": "c", "path": str(path.resolve()), "abi": abi}
+
+
+def is_reference(target: Target) -> bool:
+    """Whether it is the specification itself, which no comparison could fail."""
+    return isinstance(target, ObjectTarget) and isinstance(target.kernel, ReferenceBackend)

@@ -2,17 +2,25 @@
 
 import hashlib
 import json
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from q35ref.vectors.encoding import Json
+from q35ref.vectors.shape import FormError, require_form
 
 SCHEMA_VERSION: Final = 1
 """Version of the files' form, published as ``schema.json``."""
 
 DIGESTS: Final = "SHA256SUMS"
 """Name of the list of digests; ``sha256sum --check SHA256SUMS`` understands it."""
+
+SCHEMA: Final = "schema.json"
+"""Name of the published schema, beside the files that it describes."""
+
+MAX_FILE_BYTES: Final = 1 << 29
+"""No vector file is longer; what claims to be one and is longer is not even read."""
 
 OPERATIONS: Final = (
     "round_half_even",
@@ -92,31 +100,94 @@ def load(operation: str, directory: Path | None = None) -> VectorFile:
         raise ValueError(f"operation: expected one of {', '.join(OPERATIONS)}, got {operation!r}")
     folder = committed_directory() if directory is None else directory
     name = file_name(operation)
-    content = _read(folder / name)
-    digest, wanted = hashlib.sha256(content).hexdigest(), _digests(folder).get(name)
+    document = parse(name, verified_content(folder / name))
+    _require_what_it_says(name, operation, document)
+    require_published_form(name, document, committed_schema())
+    return VectorFile(operation, document["rule"], document["flags"], tuple(map(_case, document["cases"])))
+
+
+def verified_content(path: Path) -> bytes:
+    """Return a file's bytes, which must have the digest that the list beside it says. Errors: VectorFileError."""
+    content = read(path)
+    digest, wanted = hashlib.sha256(content).hexdigest(), digests(path.parent).get(path.name)
     if digest != wanted:
-        raise VectorFileError(f"{name}: SHA-256 is {digest}, but {DIGESTS} says {wanted}; fetch the file again")
-    document = json.loads(content)
-    version, of, count = document["schema_version"], document["operation"], len(document["cases"])
-    if (version, of, count) != (SCHEMA_VERSION, operation, document["case_count"]) or count == 0:
+        says = f"says {wanted}" if wanted else "has no line for it"
+        raise VectorFileError(f"{path.name}: SHA-256 is {digest}, but {DIGESTS} {says}; fetch the file again")
+    return content
+
+
+def parse(name: str, content: bytes) -> Any:
+    """Return a file's JSON. Errors: VectorFileError that names the place, also for a key that is there twice."""
+    try:
+        return json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_refuse)
+    except RecursionError:
+        raise VectorFileError(f"{name}: nested too deeply") from None
+    except ValueError as error:
+        raise VectorFileError(f"{name}: not a JSON document: {error}") from None
+
+
+def require_published_form(name: str, document: Any, schema: Any) -> None:
+    """Refuse a document that a schema does not allow. Errors: VectorFileError that names the place."""
+    try:
+        require_form(document, schema)
+    except FormError as error:
+        raise VectorFileError(f"{name}: {error} (see {SCHEMA})") from None
+    except RecursionError:
+        raise VectorFileError(f"{name}: nested too deeply") from None
+
+
+@cache
+def committed_schema() -> Any:
+    """Return the published schema."""
+    return json.loads(read(committed_directory() / SCHEMA))
+
+
+def _require_what_it_says(name: str, operation: str, document: Any) -> None:
+    if not isinstance(document, dict) or not isinstance(document.get("cases"), list):
+        raise VectorFileError(f"{name}: expected an object with a list of cases (see {SCHEMA})")
+    version, of, said = (document.get(key) for key in ("schema_version", "operation", "case_count"))
+    count = len(document["cases"])
+    if (version, of, count) != (SCHEMA_VERSION, operation, said) or count == 0:
         raise VectorFileError(
-            f"{name}: expected version {SCHEMA_VERSION}, operation {operation} and {document['case_count']} cases "
+            f"{name}: expected version {SCHEMA_VERSION}, operation {operation} and {said} cases "
             f"(at least 1), got version {version}, operation {of} and {count} cases"
         )
-    return VectorFile(operation, document["rule"], document["flags"], tuple(map(_case, document["cases"])))
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _refuse(text: str) -> Any:
+    raise ValueError(f"{text} is not allowed: no number is written as a fraction")
 
 
 def _case(entry: dict[str, Any]) -> Case:
     return Case(entry["id"], tuple(entry["flags"]), entry["inputs"], entry["expected"])
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    lines = _read(folder / DIGESTS).decode().splitlines()
-    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+def digests(folder: Path) -> dict[str, str]:
+    """Return the digest of each file that a folder's list names. Errors: VectorFileError."""
+    found = {}
+    for number, line in enumerate(read(folder / DIGESTS).decode(errors="replace").splitlines(), 1):
+        digest, separator, name = line.partition("  ")
+        if not separator or len(digest) != 64 or "/" in name or name in ("", ".", ".."):
+            raise VectorFileError(f"{DIGESTS}: line {number}: expected a SHA-256, two spaces and a name, got {line!r}")
+        found[name] = digest
+    return found
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path) -> bytes:
+    """Return a file's bytes. Errors: VectorFileError for one that cannot be read or is too long to be one of ours."""
     try:
+        if path.exists() and not path.is_file():
+            raise VectorFileError(f"{path.name}: expected a regular file")
+        size = path.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise VectorFileError(f"{path.name}: {size} bytes, more than the {MAX_FILE_BYTES} of any vector file")
         return path.read_bytes()
     except OSError as error:
         raise VectorFileError(f"{path.name}: cannot be read ({error.strerror}); the installation is damaged") from error

@@ -1,155 +1,287 @@
-"""Bugs in the sums of a matmul and in its epilogue."""
+"""Bugs in the sums of a matmul, in its epilogue, and in groups and parameters wherever they are used."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from q35ref.backends.numpy import codec
 from q35ref.backends.protocol import Float32, Int8, MatmulResult, UInt8
 from q35ref.oracle.bugs.base import Bug
+from q35ref.oracle.bugs.quantizers import GROUPED
 from q35ref.reference.lanes import Layout, group_rows
 
-
-class _Matmul(Bug):
-    """A matmul with sums or an epilogue of its own."""
-
-    operation = "matmul"
-
-    def matmul(
-        self,
-        a: Int8,
-        packed: UInt8,
-        k: int,
-        layout: Layout,
-        group_size: int,
-        narrow_gain: int,
-        scale: Float32,
-        offset: Float32,
-    ) -> MatmulResult:
-        q = codec.unpack(packed, k, layout).astype(np.int64)
-        products = self.products(a.astype(np.int64), q, narrow_gain)
-        groups = self.groups(k, group_size)
-        acc = np.stack([self.total(products[:, g.start : g.stop]) for g in groups], axis=2)
-        row_sum = np.stack([a[:, g.start : g.stop].sum(axis=1, dtype=np.int64) for g in groups], axis=1)
-        with np.errstate(over="ignore"):
-            out = self.epilogue(acc.astype(np.float64), row_sum.astype(np.float64), scale.T, offset.T)
-            return MatmulResult(acc.astype(np.int32), row_sum.astype(np.int32), out.astype(np.float32))
-
-    def groups(self, k: int, group_size: int) -> list[range]:
-        return group_rows(k, group_size)
-
-    def products(self, a: Any, q: Any, narrow_gain: int) -> Any:
-        gains = np.where(np.arange(len(q)) % 2, narrow_gain, 1)
-        return a[:, :, None] * (q * gains[:, None])
-
-    def total(self, products: Any) -> Any:
-        return products.sum(axis=1)
-
-    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
-        return (scale * acc + offset.astype(np.float64) * row_sum[:, None]).sum(axis=2)
+MATMUL = ("matmul",)
 
 
-class RowSumMissing(_Matmul):
-    """The drafts' kernel: the offset is added once instead of times the row sum of the activations."""
+class RowSumMissing(Bug):
+    """The drafts' kernel: the offset is added once, or not at all, instead of times the sum of the activations."""
 
+    operations = MATMUL
     effect = "the result is wrong by offset times the sum of the activations"
 
+    def __init__(self, times: int = 1) -> None:
+        self._times = times
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Once, or not at all."""
+        return [cls(), cls(0)]
+
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
-        return (scale * acc + offset).sum(axis=2)
+        return (scale * acc + self._times * offset).sum(axis=2)
 
 
-class OffsetBeforeScale(_Matmul):
+class OffsetBeforeScale(Bug):
     """The drafts' epilogue: ``(acc + offset) * scale``."""
 
+    operations = MATMUL
     effect = "the offset is scaled, and counted once instead of times the row sum"
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
-        return ((acc + offset) * scale.astype(np.float64)).sum(axis=2)
+        return ((acc + offset) * scale).sum(axis=2)
 
 
-class RowSumOverWholeRow(_Matmul):
+class RowSumOverWholeRow(Bug):
     """Each group's offset is multiplied by the sum over the whole row of activations."""
 
+    operations = MATMUL
     effect = "with more than one group the offsets count too often"
+
+    def matmul(
+        self, a: Int8, packed: UInt8, k: int, layout: Layout, group_size: int, narrow_gain: int, scale: Float32,
+        offset: Float32,
+    ) -> MatmulResult:  # fmt: skip
+        result = super().matmul(a, packed, k, layout, group_size, narrow_gain, scale, offset)
+        row_sum = np.repeat(a.sum(axis=1, dtype=np.int32)[:, None], len(scale), axis=1)
+        return MatmulResult(result.acc, row_sum, result.out)
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
         whole = np.broadcast_to(row_sum.sum(axis=1, keepdims=True), row_sum.shape)
         return super().epilogue(acc, whole, scale, offset)
 
 
-class MatmulIgnoresGain(_Matmul):
-    """The narrow lane is multiplied with gain 1 whatever ``narrow_gain`` says."""
+class _Narrow(Bug):
+    """Sums are kept in too few bits."""
 
-    effect = "with gain 2 the narrow lane counts half"
+    operations = MATMUL
+    bits = 0
 
-    def products(self, a: Any, q: Any, narrow_gain: int) -> Any:
-        return super().products(a, q, 1)
+    def wrapped(self, total: Any) -> Any:
+        """Return what is left of a sum."""
+        return (total + 2 ** (self.bits - 1)) % 2**self.bits - 2 ** (self.bits - 1)
 
+    def total(self, products: Any) -> Any:
+        return self.wrapped(products.sum(axis=1))
 
-class GainOnWideLane(_Matmul):
-    """The gain is applied to the wide lane."""
-
-    effect = "with gain 2 the wide lane counts double and the narrow one half"
-
-    def products(self, a: Any, q: Any, narrow_gain: int) -> Any:
-        gains = np.where(np.arange(len(q)) % 2, 1, narrow_gain)
-        return a[:, :, None] * (q * gains[:, None])
+    def row_total(self, a: Any) -> Any:
+        return self.wrapped(a.sum(axis=1))
 
 
-class UnsignedActivations(_Matmul):
-    """Activations are read as uint8."""
-
-    effect = "negative activations count as themselves plus 256"
-
-    def products(self, a: Any, q: Any, narrow_gain: int) -> Any:
-        return super().products(a % 256, q, narrow_gain)
-
-
-class Int16Accumulators(_Matmul):
+class Int16Accumulators(_Narrow):
     """Sums wrap at 16 bits."""
 
+    bits = 16
     effect = "from 32 rows on, large sums come back with the wrong sign"
 
+
+class Int24Accumulators(_Narrow):
+    """Sums wrap at 24 bits."""
+
+    bits = 24
+    effect = "beyond 8192 rows, large sums come back with the wrong sign"
+
+
+class SaturatingAccumulators(Bug):
+    """Sums are kept in 16 bits and stop at their ends, row by row."""
+
+    operations = MATMUL
+    effect = "from 32 rows on, large sums are cut"
+
+    def __init__(self, pairwise: bool = False) -> None:
+        self._pairwise = pairwise
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """After each row, or after each pair of rows, as multiply-add instructions do."""
+        return [cls(), cls(pairwise=True)]
+
     def total(self, products: Any) -> Any:
-        return (products.sum(axis=1) + 2**15) % 2**16 - 2**15
+        step = 2 if self._pairwise else 1
+        sums = np.zeros(products.shape[::2], np.int64)
+        for row in range(0, products.shape[1], step):
+            sums = np.clip(sums + products[:, row : row + step].sum(axis=1), -(2**15), 2**15 - 1)
+        return sums
 
 
-class Float32Accumulators(_Matmul):
-    """Sums are kept in float32, row by row."""
+class Float32Accumulators(Bug):
+    """Sums are kept in float32."""
 
+    operations = MATMUL
     effect = "beyond 2**24 sums lose their last bits"
 
+    def __init__(self, at_once: bool = False) -> None:
+        self._at_once = at_once
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Row by row, or in another order."""
+        return [cls(), cls(at_once=True)]
+
     def total(self, products: Any) -> Any:
+        if self._at_once:
+            return products.astype(np.float32).sum(axis=1, dtype=np.float32).astype(np.int64)
         return np.cumsum(products, axis=1, dtype=np.float32)[:, -1].astype(np.int64)
 
 
-class GroupBoundaryOffByOne(_Matmul):
-    """Each group's last row is counted with the next group."""
+class UnsignedActivations(Bug):
+    """Activations are read as uint8."""
 
+    operations = MATMUL
+    effect = "negative activations count as themselves plus 256"
+
+    def activations(self, a: Any) -> Any:
+        return a % 256
+
+
+class MinusOneTwentyEight(Bug):
+    """The activation -128 is taken for another."""
+
+    operations = MATMUL
+    effect = "the smallest activation counts as its neighbour, its opposite, or nothing"
+
+    def __init__(self, taken: int = -127) -> None:
+        self._taken = taken
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """For -127, 128, 127 or 0."""
+        return [cls(taken) for taken in (-127, 128, 127, 0)]
+
+    def activations(self, a: Any) -> Any:
+        return np.where(a == -128, self._taken, a)
+
+
+class GroupBoundaryOffByOne(Bug):
+    """Groups begin a row too early or too late."""
+
+    operations = GROUPED
     effect = "one row in each group takes its neighbour's scale and offset"
+
+    def __init__(self, shift: int = -1) -> None:
+        self._shift = shift
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Too early, or too late."""
+        return [cls(), cls(1)]
 
     def groups(self, k: int, group_size: int) -> list[range]:
         groups = group_rows(k, group_size)
-        ends = [0, *(g.stop - 1 for g in groups[:-1]), k]
+        ends = [0, *(min(k, g.stop + self._shift) for g in groups[:-1]), k]
         return [range(start, stop) for start, stop in pairwise(ends)]
 
 
-class ShortGroupDropped(_Matmul):
-    """A last group that is shorter than the others is left out."""
+class ShortGroup(Bug):
+    """A last group that is shorter than the others is left out, or done with the parameters of the one before."""
 
-    effect = "the last rows of a matrix do not count"
+    operations = GROUPED
+    effect = "the last rows of a matrix do not count, or count wrong"
 
-    def groups(self, k: int, group_size: int) -> list[range]:
+    def __init__(self, dropped: bool = True, sums: bool = True) -> None:
+        self._dropped, self._sums = dropped, sums
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Left out, with its row sum or without; or done with other parameters."""
+        return [cls(), cls(sums=False), cls(dropped=False)]
+
+    def _is_short(self, groups: list[range]) -> bool:
+        return len(groups[-1]) < len(groups[0])
+
+    def by_row(self, parameter: Float32, k: int, group_size: int) -> Float32:
+        rows = super().by_row(parameter, k, group_size).copy()
+        last = group_rows(k, group_size)[-1]
+        if len(parameter) > 1 and self._is_short(group_rows(k, group_size)):
+            rows[last.start :] = parameter[-2]
+        return rows
+
+    def matmul(
+        self, a: Int8, packed: UInt8, k: int, layout: Layout, group_size: int, narrow_gain: int, scale: Float32,
+        offset: Float32,
+    ) -> MatmulResult:  # fmt: skip
         groups = group_rows(k, group_size)
-        if len(groups[-1]) < len(groups[0]):
-            groups[-1] = range(k, k)
-        return groups
+        if not self._is_short(groups):
+            return super().matmul(a, packed, k, layout, group_size, narrow_gain, scale, offset)
+        if not self._dropped:
+            scale, offset = (np.vstack([part[:-1], part[-2:-1]]) for part in (scale, offset))
+            return super().matmul(a, packed, k, layout, group_size, narrow_gain, scale, offset)
+        silent = a.copy()
+        silent[:, groups[-1].start :] = 0
+        result = super().matmul(silent, packed, k, layout, group_size, narrow_gain, scale, offset)
+        if self._sums:
+            return result
+        row_sum = np.array(result.row_sum)
+        row_sum[:, -1] = a[:, groups[-1].start :].sum(axis=1, dtype=np.int32)
+        with np.errstate(all="ignore"):
+            out = result.out + (offset[-1].astype(np.float64) * row_sum[:, -1:]).astype(np.float32)
+        return MatmulResult(result.acc, row_sum, out)
 
 
-class ColumnTailDropped(_Matmul):
+class ScaleByRow(Bug):
+    """The scale is indexed by the row, of weights or of activations, instead of by the column."""
+
+    operations = GROUPED
+    effect = "each weight is scaled by another column's scale"
+
+    def __init__(self, offset_too: bool = False, column: bool = False) -> None:
+        self._offset_too, self._column = offset_too, column
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """The scale alone or the offset too."""
+        return [cls(), cls(offset_too=True)]
+
+    def quantize(self, w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
+        self._calls = 0
+        return super().quantize(w, scale, offset, group_size, narrow_gain)
+
+    def dequantize(self, q: Int8, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Float32:
+        self._calls = 0
+        return super().dequantize(q, scale, offset, group_size, narrow_gain)
+
+    def by_row(self, parameter: Float32, k: int, group_size: int) -> Float32:
+        rows = super().by_row(parameter, k, group_size)
+        self._calls += 1
+        if self._calls == 2 and not self._offset_too:
+            return rows
+        index = np.arange(k) % parameter.shape[1]
+        return np.broadcast_to(rows[np.arange(k), index][:, None], rows.shape)
+
+    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
+        index = np.arange(len(acc)) % len(scale)
+        offsets = offset[index][:, None] if self._offset_too else offset
+        return (scale[index][:, None] * acc + offsets * row_sum[:, None]).sum(axis=2)
+
+
+class ScaleOffsetExchanged(Bug):
+    """The scale is taken for the offset and the offset for the scale."""
+
+    operations = GROUPED
+    effect = "nothing is right but by chance"
+
+    def exchanged(self, scale: Float32, offset: Float32) -> tuple[Float32, Float32]:
+        return offset, scale
+
+    def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        quotient = (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
+        return np.where(np.isnan(quotient), 0, np.rint(np.clip(quotient, -1e6, 1e6)))
+
+
+class ColumnTailDropped(Bug):
     """Columns are done eight at a time, and what is left over after the last eight is not done."""
 
+    operations = MATMUL
     effect = "the last columns of most matrices are zero"
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
@@ -159,9 +291,10 @@ class ColumnTailDropped(_Matmul):
         return out
 
 
-class ActivationTailDropped(_Matmul):
+class ActivationTailDropped(Bug):
     """Rows of activations are done four at a time, and what is left over after the last four is not done."""
 
+    operations = MATMUL
     effect = "the last tokens of a batch get zeros"
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
@@ -171,9 +304,10 @@ class ActivationTailDropped(_Matmul):
         return out
 
 
-class LongGroupsUseTheFirst(_Matmul):
+class LongGroupsUseTheFirst(Bug):
     """Groups of more than 48 rows all use the first one's parameters."""
 
+    operations = MATMUL
     effect = "right in tests with small groups, wrong with groups of 64 or 128"
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:

@@ -1,119 +1,177 @@
 """Bugs between weights and integers, and between parameters and weights."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from q35ref.backends.numpy import NumpyBackend
 from q35ref.backends.numpy.calibration import minmax, ranges
 from q35ref.backends.protocol import Float32, Int8
-from q35ref.oracle.bugs.base import Bug, by_row, lanes, lengths
+from q35ref.oracle.bugs.base import Bug, half_up
 from q35ref.reference.calibration import Method
-from q35ref.reference.lanes import lane_gain, lane_interval
+
+QUANTIZE = ("quantize",)
+GROUPED = ("quantize", "dequantize", "matmul")
 
 
-class _Quantizer(Bug):
-    """A quantizer in exact arithmetic that rounds, clamps or scales in a way of its own."""
-
-    operation = "quantize"
-
-    def quantize(self, w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
-        if not np.isfinite(w).all():
-            raise ValueError("w: expected finite numbers")
-        scales, offsets = (np.repeat(p, lengths(len(w), group_size), axis=0) for p in (scale, offset))
-        q = np.empty(w.shape, np.int8)
-        for row, column in np.ndindex(w.shape):
-            at = (row, column)
-            quotient = self.quotient(w[at], scales[at], offsets[at], self.gain(row, narrow_gain))
-            q[at] = self.clamp(self.round(quotient), row)
-        return q
-
-    def gain(self, row: int, narrow_gain: int) -> int:
-        return lane_gain(row, narrow_gain)
-
-    def quotient(self, w: Any, scale: Any, offset: Any, gain: int) -> Fraction:
-        return (Fraction(float(w)) - Fraction(float(offset))) / (Fraction(float(scale)) * gain)
-
-    def round(self, quotient: Fraction) -> int:
-        return round(quotient)
-
-    def clamp(self, rounded: int, row: int) -> int:
-        low, high = lane_interval(row)
-        return max(low, min(rounded, high))
-
-
-class NarrowCodesWrap(_Quantizer):
+class Wraps(Bug):
     """The drafts' converter: 4-bit integers in both lanes, the narrow one cut to three bits, so that it wraps."""
 
+    operations = QUANTIZE
     effect = "every narrow weight outside [-4, 3] steps lands on the other side of its lane"
 
-    def clamp(self, rounded: int, row: int) -> int:
-        q = max(-8, min(rounded, 7))
-        return (q + 4) % 8 - 4 if row % 2 else q
+    def clamp(self, rounded: Any, odd: Any) -> Any:
+        q = np.clip(rounded, -8, 7)
+        return np.where(odd, (q + 4) % 8 - 4, q)
 
 
-class RoundsHalfAway(_Quantizer):
-    """Ties are rounded away from zero, as C's ``round`` does."""
-
-    effect = "weights half-way between two values are off by one, with a bias away from zero"
-
-    def round(self, quotient: Fraction) -> int:
-        magnitude = math.floor(abs(quotient) + Fraction(1, 2))
-        return magnitude if quotient > 0 else -magnitude
-
-
-class RoundsHalfUp(_Quantizer):
-    """Ties are rounded up: ``floor(x + 0.5)``."""
-
-    effect = "weights half-way between two values are biased upwards"
-
-    def round(self, quotient: Fraction) -> int:
-        return math.floor(quotient + Fraction(1, 2))
-
-
-class Truncates(_Quantizer):
+class Truncates(Bug):
     """The quotient is cut towards zero, as a cast does, instead of rounded."""
 
+    operations = QUANTIZE
     effect = "errors up to a whole step, biased towards the offset"
+
+    def round_many(self, quotient: Any) -> Any:
+        return np.trunc(quotient)
 
     def round(self, quotient: Fraction) -> int:
         return math.trunc(quotient)
 
 
-class QuantizesInDouble(_Quantizer):
+class RoundsHalfUp(Bug):
+    """Ties are rounded up: ``floor(x + 0.5)``."""
+
+    operations = QUANTIZE
+    effect = "weights half-way between two values are biased upwards"
+
+    def round(self, quotient: Fraction) -> int:
+        return half_up(quotient)
+
+
+class RoundsHalfAway(Bug):
+    """Ties are rounded away from zero, as C's ``round`` does."""
+
+    operations = QUANTIZE
+    effect = "weights half-way between two values are off by one, with a bias away from zero"
+
+    def round(self, quotient: Fraction) -> int:
+        magnitude = half_up(abs(quotient))
+        return magnitude if quotient > 0 else -magnitude
+
+
+class _Evaluates(Bug):
+    """The quotient is a float."""
+
+    operations = QUANTIZE
+
+    def __init__(self, way: int = 0) -> None:
+        self._way = way
+
+    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        """Return the quotient as it is evaluated."""
+        raise NotImplementedError
+
+    def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        found = np.clip(np.rint(self.quotient(w, scale, offset, gain)), -1e6, 1e6)
+        return np.where(np.isnan(found), 0, found)
+
+
+class QuantizesInDouble(_Evaluates):
     """The quotient is evaluated in double, not as if exact."""
 
     effect = "near-ties go wrong: w = 0.5, offset = -2**-60, scale = 1 gives 0 instead of 1"
 
-    def quotient(self, w: Any, scale: Any, offset: Any, gain: int) -> Fraction:
-        return Fraction((float(w) - float(offset)) / (float(scale) * gain))
+    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        return (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
 
 
-class QuantizesInFloat32(_Quantizer):
+class QuantizesInFloat32(_Evaluates):
     """The quotient is evaluated in float32."""
 
     effect = "weights near a half-way point go wrong, many where the offset is large"
 
-    def quotient(self, w: Any, scale: Any, offset: Any, gain: int) -> Fraction:
-        with np.errstate(all="ignore"):
-            found = float((w - offset) / (scale * np.float32(gain)))
-        return Fraction(max(-1e9, min(found, 1e9)))
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Divided by the step, or by the scale and then the gain."""
+        return [cls(), cls(1)]
+
+    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        factor = gain.astype(np.float32)
+        return (w - offset) / scale / factor if self._way else (w - offset) / (scale * factor)
 
 
-class QuantizerIgnoresGain(_Quantizer):
-    """The narrow lane is quantized with gain 1 whatever ``narrow_gain`` says."""
+class ReciprocalMultiply(_Evaluates):
+    """The quotient is a product with the rounded reciprocal of the step."""
 
-    effect = "with gain 2 narrow weights come back twice as large, or clamped"
+    operations = QUANTIZE
+    effect = "weights near a half-way point go wrong, exact ties too"
 
-    def gain(self, row: int, narrow_gain: int) -> int:
-        return 1
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """In float32 or in double, the gain in the reciprocal or after it."""
+        return [cls(way) for way in range(4)]
+
+    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        kind = np.float64 if self._way >= 2 else np.float32
+        one, factor = kind(1), gain.astype(kind)
+        difference, step = w.astype(kind) - offset, scale.astype(kind)
+        return difference * (one / step) / factor if self._way % 2 else difference * (one / (step * factor))
+
+
+class FmaReciprocal(_Evaluates):
+    """The quotient is ``fma(w, r, -offset * r)`` with the rounded reciprocal ``r`` of the step."""
+
+    effect = "weights go wrong where the offset is large beside the step"
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """With and without a fused multiply-add, in float32 and in double."""
+        return [cls(way) for way in range(4)]
+
+    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
+        kind = np.float64 if self._way >= 2 else np.float32
+        r = kind(1) / (scale.astype(kind) * gain.astype(kind))
+        shift = -offset.astype(kind) * r
+        if self._way % 2:
+            return w.astype(kind) * r + shift
+        return (w.astype(np.longdouble) * r + shift).astype(kind)
+
+
+class GainIgnored(Bug):
+    """The narrow lane has gain 1 whatever ``narrow_gain`` says."""
+
+    operations = GROUPED
+    effect = "with gain 2 narrow weights are off by a factor of two, or clamped"
+
+    def gains(self, k: int, narrow_gain: int) -> Any:
+        return super().gains(k, 1)
+
+
+class GainOnWideLane(Bug):
+    """The gain is applied to the wide lane."""
+
+    operations = GROUPED
+    effect = "with gain 2 the wide lane counts double"
+
+    def __init__(self, both: bool = False) -> None:
+        self._both = both
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """Instead of to the narrow one, or to both."""
+        return [cls(), cls(both=True)]
+
+    def gains(self, k: int, narrow_gain: int) -> Any:
+        return np.where(np.arange(k)[:, None] % 2, narrow_gain if self._both else 1, narrow_gain)
 
 
 class AcceptsNan(Bug):
     """Weights that are not finite are quantized to something instead of refused."""
 
-    operation = "quantize"
+    operations = QUANTIZE
     effect = "a broken checkpoint is silently turned into plausible weights"
 
     def quantize(self, w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
@@ -123,7 +181,7 @@ class AcceptsNan(Bug):
 class OffsetFromUnroundedScale(Bug):
     """The min-max offset is computed from the scale before it is rounded to float32."""
 
-    operation = "calibrate"
+    operations = ("calibrate",)
     effect = "files differ in the last bit of their offsets"
 
     def calibrate(self, w: Float32, group_size: int, method: Method) -> tuple[Float32, Float32]:
@@ -139,23 +197,20 @@ class OffsetFromUnroundedScale(Bug):
 class DequantizesInDouble(Bug):
     """The value is evaluated in double and converted, which rounds it twice."""
 
-    operation = "dequantize"
+    operations = ("dequantize",)
     effect = "restored weights are sometimes one float32 off; claims of correct rounding are false"
 
-    def dequantize(self, q: Int8, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Float32:
-        k = len(q)
-        steps = by_row(scale, k, group_size) * lanes(k, 1, narrow_gain)
-        with np.errstate(over="ignore"):
-            restored: Float32 = (q * steps + by_row(offset, k, group_size)).astype(np.float32)
-        return restored
+    def restored(self, steps: Any, offset: Any) -> Float32:
+        rounded: Float32 = (steps + offset).astype(np.float32)
+        return rounded
 
 
 class ActivationsInFloat32(Bug):
     """Activations are divided by their scale in float32."""
 
-    operation = "quantize_activations"
+    operations = ("quantize_activations",)
     effect = "activations next to a half-way point are off by one"
 
     def quantize_activations(self, x: Float32) -> tuple[Float32, Int8]:
-        scale, _ = super().quantize_activations(x)
+        scale, _ = NumpyBackend.quantize_activations(self, x)
         return scale, np.clip(np.rint(x / scale[:, None]), -127, 127).astype(np.int8)

@@ -1,0 +1,1 @@
+"""Kernels that are not ours: C libraries, other people's Python and programs behind a pipe, each in its own process."""

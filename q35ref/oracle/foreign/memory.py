@@ -1,0 +1,83 @@
+"""Where a kernel's arrays lie: amid bytes that must not change, or against pages that must not be touched."""
+
+import ctypes
+import mmap
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+PAGE: Final = mmap.PAGESIZE
+
+SLACK: Final = 4096
+"""Bytes around an array whose change is noticed."""
+
+CANARY: Final = 0xC3
+"""What those bytes hold."""
+
+Side = Literal["", "after", "before", "odd"]
+"""``after``: the array ends at a forbidden page. ``before``: it begins after one. Else neither is near; ``odd``: at an
+address that is a multiple of the element's size alone, as with ``after``."""
+
+
+class Room:
+    """Memory between two forbidden pages, for one array at a time."""
+
+    def __init__(self, size: int) -> None:
+        inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE
+        self.size, self._inner = size, inner
+        self._memory = mmap.mmap(-1, inner + 2 * PAGE)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        for start in (0, PAGE + inner):
+            if libc.mprotect(base + start, PAGE, 0):
+                raise OSError(ctypes.get_errno(), "mprotect")
+        self._bytes = np.frombuffer(self._memory, np.uint8)
+        self._first = self._last = 0
+
+    def hold(self, dtype: Any, shape: tuple[int, ...], side: Side) -> NDArray[Any]:
+        """Return an array here; what it holds is not defined."""
+        count = int(np.prod(shape, dtype=np.int64))
+        length = count * np.dtype(dtype).itemsize
+        end = PAGE + self._inner
+        first = {"": PAGE + SLACK, "odd": PAGE + SLACK + (end - length) % 64, "before": PAGE, "after": end - length}[
+            side
+        ]
+        self._first, self._last = first, first + length
+        for part in self._slack():
+            part[:] = CANARY
+        array: NDArray[Any] = np.frombuffer(self._memory, dtype, count, first).reshape(shape)
+        return array
+
+    def _slack(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        low, high = max(PAGE, self._first - SLACK), min(PAGE + self._inner, self._last + SLACK)
+        return self._bytes[low : self._first], self._bytes[self._last : high]
+
+    def damage(self) -> str:
+        """Return where bytes around the array were changed, or nothing."""
+        before, after = (np.flatnonzero(part != CANARY) for part in self._slack())
+        if len(after):
+            return f"{len(after)} bytes from {after[0]} to {after[-1]} past its end"
+        if len(before):
+            distance = len(self._slack()[0]) - int(before[0])
+            return f"{len(before)} bytes up to {distance} before its start"
+        return ""
+
+
+class Rooms:
+    """A room for each array of a call, by name."""
+
+    def __init__(self) -> None:
+        self._rooms: dict[str, Room] = {}
+
+    def hold(self, name: str, dtype: Any, shape: tuple[int, ...], side: Side) -> NDArray[Any]:
+        """Return an array in the room of this name, a larger room if need be."""
+        needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        if name not in self._rooms or self._rooms[name].size < needed:
+            self._rooms[name] = Room(max(needed, 1 << 16))
+        return self._rooms[name].hold(dtype, shape, side)
+
+    def damage(self, name: str) -> str:
+        """See :meth:`Room.damage`."""
+        return self._rooms[name].damage()

@@ -1,0 +1,149 @@
+"""The oracle's side of a kernel's process: calls with a time limit, and a new process after one that died."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Final
+
+from q35ref.oracle.foreign.wire import receive, send
+
+START_TIMEOUT: Final = 60.0
+"""Seconds in which a kernel must be loaded."""
+
+SAID: Final = 300
+"""Characters that are kept of what a kernel said last."""
+
+
+class CannotStart(Exception):
+    """The kernel cannot be loaded; the text says why."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a kernel's process ended instead of answering."""
+
+    kind: str
+    """``crash``, ``exit`` or ``hang``."""
+    text: str
+
+
+class KernelProcess:
+    """A process with a kernel in it, made anew when it is needed."""
+
+    def __init__(self, about: dict[str, Any], timeout: float) -> None:
+        self.about, self.timeout = about, timeout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said: BinaryIO | None = None
+        self.offered = self._start()
+
+    def request(self, message: dict[str, Any]) -> dict[str, Any] | Death:
+        """Return the answer to a message, or how the process ended."""
+        if self._process is None:
+            self._start()
+        try:
+            send(self._to, message)
+            return self._answer(self.timeout)
+        except TimeoutError:
+            self.close()
+            return Death("hang", f"no answer within {self.timeout:g} s")
+        except (EOFError, OSError, ValueError):
+            return self._death()
+
+    def close(self) -> None:
+        """End the process, if there is one, and all that it started."""
+        if self._process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._forget()
+
+    def _start(self) -> dict[str, Any]:
+        """Start the process; return what the kernel offers. Errors: CannotStart."""
+        to_read, to_write = os.pipe()
+        from_read, from_write = os.pipe()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._process = subprocess.Popen(  # noqa: S603 - our own worker
+            [sys.executable, "-m", "q35ref.oracle.foreign.worker", str(to_read), str(from_write)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._said,
+            stderr=self._said,
+            pass_fds=(to_read, from_write),
+            start_new_session=True,
+        )
+        os.close(to_read)
+        os.close(from_write)
+        self._to, self._from = os.fdopen(to_write, "wb"), os.fdopen(from_read, "rb", buffering=0)
+        try:
+            send(self._to, self.about)
+            offered = self._answer(START_TIMEOUT)
+        except TimeoutError:
+            self.close()
+            raise CannotStart(f"it was not loaded within {START_TIMEOUT:g} s") from None
+        except (EOFError, OSError, ValueError):
+            raise CannotStart(f"while it was loaded: {self._death().text}") from None
+        if "error" in offered:
+            self.close()
+            raise CannotStart(str(offered["error"]))
+        return offered
+
+    def _answer(self, timeout: float) -> dict[str, Any]:
+        """Read an answer. Errors: TimeoutError, EOFError, ValueError."""
+        return receive(_Timed(self._from, time.monotonic() + timeout))
+
+    def _death(self) -> Death:
+        """Return how the process ended."""
+        assert self._process is not None
+        assert self._said is not None
+        try:
+            status = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.close()
+            return Death("crash", "its process closed the pipe to the oracle")
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - SAID))
+        said = self._said.read().decode(errors="replace").strip()
+        note = f"; it said: {said.splitlines()[-1]}" if said else ""
+        self.close()
+        if status < 0:
+            return Death("crash", f"{signal_name(-status)}{note}")
+        return Death("exit", f"the process ended with status {status}{note}")
+
+    def _forget(self) -> None:
+        for stream in (self._to, self._from, self._said):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        self._process = self._said = None
+
+
+class _Timed:
+    """A pipe that is read until a moment, and then raises TimeoutError."""
+
+    def __init__(self, stream: Any, until: float) -> None:
+        self._stream, self._until = stream, until
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, fewer at the end."""
+        parts = bytearray()
+        while len(parts) < size:
+            left = self._until - time.monotonic()
+            if left <= 0 or not select.select([self._stream], [], [], left)[0]:
+                raise TimeoutError
+            part = self._stream.read(min(size - len(parts), 1 << 20))
+            if not part:
+                break
+            parts += part
+        return bytes(parts)
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

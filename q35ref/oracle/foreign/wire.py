@@ -1,0 +1,97 @@
+"""Messages between the oracle and a kernel's process: a length, then JSON; nothing that could run code when read."""
+
+import base64
+import json
+import struct
+from typing import Any, BinaryIO, Final, Protocol
+
+import numpy as np
+
+LENGTH: Final = struct.Struct("<Q")
+
+MOST: Final = 1 << 32
+"""Bytes of a message."""
+
+DTYPES: Final = {dtype.name: dtype for dtype in map(np.dtype, ("i1", "u1", "i4", "f4", "i8", "f8"))}
+"""What arrays may hold on their way."""
+
+
+class Reader(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return ``size`` bytes, fewer at the end."""
+
+
+class Foreign:
+    """Stands for a result that is no array, of which only the type's name is known."""
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+
+
+def encode(value: Any) -> Any:
+    """Return JSON for a number, text, ``None``, an array, or a list, tuple or dict of these; else for a type's name."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if type(value) is np.ndarray and value.dtype.isnative and value.dtype.name in DTYPES:
+        data = base64.b64encode(value.tobytes()).decode()
+        return {"array": [value.dtype.name, list(value.shape), data]}
+    if isinstance(value, dict):
+        return {"map": {str(key): encode(part) for key, part in value.items()}}
+    if isinstance(value, tuple):
+        return {"tuple": [encode(part) for part in value]}
+    if isinstance(value, list):
+        return {"list": [encode(part) for part in value]}
+    described = f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else ""
+    return {"foreign": f"{type(value).__name__} {described}".strip()}
+
+
+def decode(value: Any) -> Any:
+    """Return what :func:`encode` was given. Errors: ValueError for anything else."""
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if not isinstance(value, dict) or len(value) != 1:
+        raise ValueError("message: expected a value")
+    (kind, content), *_ = value.items()
+    if kind == "array":
+        name, shape, data = content
+        array = np.frombuffer(base64.b64decode(data, validate=True), DTYPES[name]).reshape([int(n) for n in shape])
+        return array.copy()
+    if kind == "map":
+        return {key: decode(part) for key, part in content.items()}
+    if kind in ("tuple", "list"):
+        parts = [decode(part) for part in content]
+        return tuple(parts) if kind == "tuple" else parts
+    if kind == "foreign":
+        return Foreign(str(content))
+    raise ValueError(f"message: unknown kind {kind!r}")
+
+
+def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+    """Write a message. Errors: OSError."""
+    text = json.dumps(encode(message)).encode()
+    stream.write(LENGTH.pack(len(text)) + text)
+    stream.flush()
+
+
+def receive(stream: Reader) -> dict[str, Any]:
+    """Read a message. Errors: EOFError at the end, ValueError for what is none."""
+    head = stream.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    (length,) = LENGTH.unpack(head)
+    if length > MOST:
+        raise ValueError(f"message: expected at most {MOST} bytes, got {length}")
+    text = stream.read(length)
+    if len(text) < length:
+        raise EOFError
+    try:
+        message = decode(json.loads(text))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"message: {error}") from error
+    if not isinstance(message, dict):
+        raise ValueError("message: expected a dict")
+    return message

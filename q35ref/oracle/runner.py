@@ -1,0 +1,240 @@
+"""Asking a kernel its problems, an operation after the other, and judging what comes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from q35ref.oracle.bugs import explain
+from q35ref.oracle.calls import Outcome, Unanswered, judge
+from q35ref.oracle.cases import problems
+from q35ref.oracle.judge import BEHAVIOUR, FAULTS, REFUSAL, RULES, Absent, Mismatch, Rule
+from q35ref.oracle.problem import Problem
+from q35ref.oracle.report import Finding, Report, Result
+from q35ref.oracle.shrink import shrink
+from q35ref.oracle.targets import Target
+
+ORDER: Final = ("pack", "unpack", "matmul", "quantize", "dequantize", "calibrate", "quantize_activations")
+"""Operations in the order in which they are checked: what is most often wrong comes soon."""
+
+WITNESSES: Final = 12
+"""Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
+
+SECONDS: Final = {"crash": 3.0, "exit": 3.0, "overread": 3.0, "misaligned": 3.0, "hang": 0.0}
+"""How long a problem that ends the kernel's process is cut down."""
+
+
+class Command(Protocol):
+    """The function from a check's name, and an operation to require, to what runs it again."""
+
+    def __call__(self, name: str, require: str = "") -> str:
+        """Return a command, or Python for an object."""
+
+
+def kernel_results(
+    kernel: Target,
+    report: Report,
+    required: tuple[str, ...],
+    wanted: Callable[[str], bool],
+    command: Command,
+) -> Iterator[Result]:
+    """Yield the results of every wanted rule, an operation after the other."""
+    for kind, rules in rules_in_order().items():
+        batch = [rule for rule in rules if wanted(rule.name)]
+        if batch:
+            runner = _Runner(kernel, kind, batch[0].operation in required, report, command)
+            yield from runner.results(batch)
+
+
+def rules_in_order() -> dict[str, list[Rule]]:
+    """Return every rule, by the kind of problems on which it is judged, in the order in which they are posed."""
+    found: dict[str, list[Rule]] = {}
+    for operation in ORDER:
+        found[operation] = [rule for rule in (BEHAVIOUR[operation], *RULES) if rule.operation == operation]
+        if operation == REFUSAL.operation:
+            found["refusal"] = [REFUSAL]
+    return found
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A call that breaks a rule."""
+
+    problem: Problem
+    outcome: Outcome
+    mismatch: Mismatch
+
+
+@dataclass
+class _Tally:
+    """What one rule has seen so far."""
+
+    cases: int = 0
+    numbers: int = 0
+    no_verdict: int = 0
+    absent: list[Problem] = field(default_factory=list)
+    failed: list[Witness] = field(default_factory=list)
+    """Failing calls: the first ones; of a rule about behaviour, the first of each kind."""
+    kept: list[tuple[Problem, Outcome]] = field(default_factory=list)
+    """Calls that kept the rule."""
+    failures: int = 0
+    seconds: float = 0.0
+
+
+class _Runner:
+    """One operation of a kernel, called on every problem of a kind and judged by each of its rules."""
+
+    def __init__(self, kernel: Target, kind: str, required: bool, report: Report, command: Command) -> None:
+        self.kernel, self.kind, self.required, self.report, self.command = kernel, kind, required, report, command
+
+    def results(self, rules: list[Rule]) -> Iterator[Result]:
+        """Yield a result for each rule, once all problems have been tried."""
+        tallies: dict[str, _Tally] = {}
+        for rule in rules:
+            reason = self._lack(rule)
+            if reason:
+                yield self._not_checked(rule, reason)
+            else:
+                tallies[rule.name] = _Tally()
+        if not tallies:
+            return
+        shown: tuple[str, ...] = ()
+        for made in problems(self.kind, self.report.level, self.report.seed):
+            if self.kernel.given_up(made.operation):
+                break
+            problem = self.kernel.pose(made)
+            if problem is None:
+                continue
+            outcome = self.kernel.call(problem)
+            for rule in rules:
+                if rule.name in tallies:
+                    self._count(tallies[rule.name], rule, problem, outcome)
+        for rule in rules:
+            if rule.name in tallies:
+                result = self._result(rule, tallies[rule.name], shown)
+                if rule.behaviour:
+                    shown = tuple(dict.fromkeys(bug for found in result.findings for bug in found.bugs))
+                yield result
+
+    def _lack(self, rule: Rule) -> str:
+        """Return why a rule does not bind the kernel, or nothing."""
+        if rule.correctly_rounded and not self.kernel.correctly_rounded:
+            return self.kernel.lack(rule.operation) or "the target does not set correctly_rounded = True"
+        return self.kernel.lack(rule.operation)
+
+    def _not_checked(self, rule: Rule, reason: str) -> Result:
+        """Return the result of a rule that was not checked: a failure if the operation is required."""
+        about = (rule.name, rule.operation, rule.promise)
+        if self.required and not rule.correctly_rounded:
+            again = self.command(rule.name, rule.operation)
+            finding = Finding("missing", rule.operation, "nothing", "a result", "", again)
+            return Result(*about, "failed", failures=1, reason=f"required, but {reason}", findings=(finding,))
+        return Result(*about, "not checked", reason=reason)
+
+    def _count(self, tally: _Tally, rule: Rule, problem: Problem, outcome: Outcome) -> None:
+        begun = time.perf_counter()
+        try:
+            verdict = judge(rule, problem, outcome)
+        except Unanswered:
+            return
+        except Absent:
+            tally.absent.append(problem)
+            return
+        tally.cases += 1
+        tally.numbers += verdict.judged
+        tally.no_verdict += verdict.no_verdict
+        if verdict.mismatch is None:
+            if tally.cases % 8 == 1 and len(tally.kept) < WITNESSES:
+                tally.kept.append((problem, outcome))
+        else:
+            tally.failures += 1
+            self._keep(tally, rule, problem, outcome, verdict.mismatch)
+        tally.seconds += time.perf_counter() - begun
+
+    def _keep(self, tally: _Tally, rule: Rule, problem: Problem, outcome: Outcome, mismatch: Mismatch) -> None:
+        """Keep a failing call: of a rule about behaviour, one for each kind of fault."""
+        if not rule.behaviour:
+            if len(tally.failed) < WITNESSES:
+                tally.failed.append(Witness(problem, outcome, mismatch))
+            return
+        known = {FAULTS[witness.mismatch.kind] for witness in tally.failed}
+        tally.failed += [
+            Witness(problem, outcome, fault) for fault in outcome.faults if FAULTS[fault.kind] not in known
+        ]
+
+    def _result(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> Result:
+        """Return a rule's result; ``shown`` are classes that the operation's behaviour has shown."""
+        if tally.cases == 0:
+            absent = f"the target returns None for {rule.name.partition('.')[2]}"
+            return self._not_checked(rule, absent if tally.absent else "no call came to a result")
+        findings: tuple[Finding, ...] = ()
+        begun = time.perf_counter()
+        if tally.failed and rule.behaviour:
+            findings = tuple(self._finding(rule, [witness], [], ()) for witness in tally.failed)
+        elif tally.failed:
+            findings = (self._finding(rule, tally.failed, tally.kept, shown),)
+        elif tally.absent:
+            tally.failures = len(tally.absent)
+            got = f"None in {tally.failures} of {tally.failures + tally.cases} calls"
+            code, again = self.kernel.code(tally.absent[0]), self.command(rule.name)
+            findings = (Finding("shape", rule.operation, got, "a result in all calls or in none", code, again),)
+        return Result(
+            rule.name,
+            rule.operation,
+            rule.promise,
+            "failed" if findings else "passed",
+            tally.cases,
+            tally.numbers,
+            tally.failures,
+            tally.no_verdict,
+            findings=findings,
+            seconds=tally.seconds + time.perf_counter() - begun,
+        )
+
+    def _finding(
+        self, rule: Rule, failed: list[Witness], kept: list[tuple[Problem, Outcome]], shown: tuple[str, ...]
+    ) -> Finding:
+        """Cut the first failing problem down, and say what is wrong with it."""
+        first = failed[0]
+        kind = first.mismatch.kind
+        until = time.monotonic() + SECONDS.get(kind, float("inf"))
+
+        def fails(problem: Problem) -> bool:
+            return time.monotonic() < until and self._witness(rule, problem, first.mismatch) is not None
+
+        again = self._witness(rule, first.problem, first.mismatch) if time.monotonic() < until else None
+        shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch) if again else None
+        smallest = shrunk or again or first
+        note = "" if again or kind in SECONDS else "an equal call kept the rule: the target is not repeatable"
+        if rule.behaviour:
+            bugs = FAULTS[kind]
+        else:
+            calls = [(witness.problem, witness.outcome) for witness in (*failed, smallest)]
+            bugs = explain(rule, [*calls, *kept]) or shown
+        found = smallest.mismatch
+        return Finding(
+            kind,
+            found.place,
+            found.got,
+            found.expected,
+            self.kernel.code(smallest.problem),
+            self.command(rule.name),
+            bugs,
+            note,
+        )
+
+    def _witness(self, rule: Rule, problem: Problem, like: Mismatch) -> Witness | None:
+        """Call the kernel on a problem; return the call if it breaks the rule in the same way."""
+        posed = self.kernel.pose(problem)
+        if posed is None:
+            return None
+        problem = posed
+        if rule.behaviour:
+            fault = self.kernel.fault_again(problem, like)
+            return None if fault is None else Witness(problem, Outcome(faults=(fault,)), fault)
+        outcome = self.kernel.call(problem)
+        try:
+            mismatch = judge(rule, problem, outcome).mismatch
+        except (Absent, Unanswered):
+            return None
+        return Witness(problem, outcome, mismatch) if mismatch is not None and mismatch.kind == like.kind else None
