@@ -34,8 +34,7 @@ $(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) $(KERNEL) | $(BIN)/
 	$(PIP) install -e "$(ROOT)"
 	@touch "$@"
 
-$(VENV)/installed-test $(VENV)/installed-# BENCH="--section gemv --rounds 5" chooses; --help lists what there is.
-bench: $(VENV)/installed-%: $(VENV)/installed-run
+$(VENV)/installed-test $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
 	$(PIP) install -e "$(ROOT)[$*]"
 	@touch "$@"
 
@@ -82,6 +81,7 @@ claims: $(VENV)/installed-test
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md
 
+# BENCH="--section gemv --rounds 5" chooses; BENCH=--help lists what there is.
 bench: $(VENV)/installed-bench
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench $(BENCH)
 
