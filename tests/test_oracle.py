@@ -415,6 +415,16 @@ def test_a_failure_prints_all_that_is_needed() -> None:
     assert Report("t", 1, 1, "0", [result]).exit_status == 1
 
 
+def test_findings_beyond_those_written_out_are_named_by_kind() -> None:
+    one, two = (Finding(kind, "a", "got it", "left", f"code_{kind}()", "again") for kind in ("crash", "overread"))
+    result = Result("pack.behaves", "pack", "rule", "failed", 9, 0, 2, findings=(one, two))
+    text = result.to_text(1)
+    assert "code_crash()" in text
+    assert "code_overread()" not in text
+    assert "not written out: overread" in text
+    assert "code_overread()" in result.to_text()
+
+
 def test_every_rule_has_a_name_of_its_own() -> None:
     names = [rule.name for rule in (*RULES, *BEHAVIOUR.values(), REFUSAL)]
     assert len(set(names)) == len(names)

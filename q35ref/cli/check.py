@@ -10,8 +10,13 @@ from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from q35ref.oracle.cases import LEVELS
 from q35ref.oracle.foreign.abi import ABIS
+from q35ref.oracle.html import to_html
 from q35ref.oracle.targets import DEFAULTS
 from q35ref.vectors import VectorFileError
+
+
+MOST_FINDINGS = 20
+"""Findings that are written out in the terminal; the reports hold all."""
 
 
 @click.command()
@@ -37,6 +42,7 @@ from q35ref.vectors import VectorFileError
 )
 @click.option("--correctly-rounded", is_flag=True, help="Ask a c: or pipe: target for correct rounding too.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report as JSON.")
+@click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write the report as one HTML page.")
 @click.option("--junit", "junit_path", type=click.Path(path_type=Path), help="Write the report as JUnit XML.")
 def check(
     target: str,
@@ -50,6 +56,7 @@ def check(
     timeout: float,
     correctly_rounded: bool,
     json_path: Path | None,
+    html_path: Path | None,
     junit_path: Path | None,
 ) -> None:
     """Check TARGET against the reference.
@@ -64,9 +71,13 @@ def check(
     """
     operations = [name for name in require.split(",") if name]
 
+    left = MOST_FINDINGS
+
     def show(result: oracle.Result) -> None:
+        nonlocal left
         if not quiet or result.status == "failed":
-            click.echo(result.to_text())
+            click.echo(result.to_text(left))
+        left = max(0, left - len(result.findings))
 
     try:
         report = oracle.check(
@@ -83,7 +94,8 @@ def check(
         raise UsageProblem(str(error)) from error
     click.echo(report.summary())
     try:
-        for path, text in ((json_path, report.to_json), (junit_path, report.to_junit)):
+        written = (json_path, report.to_json), (junit_path, report.to_junit), (html_path, lambda: to_html(report))
+        for path, text in written:
             if path is not None:
                 write_text(path, text())
     except OSError as error:

@@ -5,7 +5,7 @@ correctly rounded floats must be equal (-0.0 is 0), bounded ones within the prov
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -132,7 +132,14 @@ def place(name: str, dimensions: str, index: tuple[int, ...]) -> str:
 
 
 def _pack(problem: Problem, result: Any) -> Verdict:
-    return equal("packed", "NB", result, problem.expected)
+    verdict = equal("packed", "NB", result, problem.expected)
+    wrong = verdict.mismatch
+    if wrong is None:
+        return verdict
+    differing = int(wrong.got.split()[0], 16) ^ int(wrong.expected.split()[0], 16)
+    lowest = (differing & -differing).bit_length() - 1
+    where = f"{wrong.place}, layout {problem.layout}, bit {lowest}"
+    return replace(verdict, mismatch=replace(wrong, place=where))
 
 
 def _unpack(problem: Problem, result: Any) -> Verdict:

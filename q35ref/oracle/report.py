@@ -69,8 +69,8 @@ class Result:
     """One, or of a rule about behaviour one for each kind of fault."""
     seconds: float = 0.0
 
-    def to_text(self) -> str:
-        """Return the result as it is printed: one line, and the finding beneath it."""
+    def to_text(self, most: int | None = None) -> str:
+        """Return the result as it is printed: one line, and the findings beneath it, ``most`` of them written out."""
         if self.status == "not checked":
             return f"{MARKS[self.status]} {self.name}: not checked: {self.reason}"
         if self.findings and self.findings[0].kind == "missing":
@@ -79,7 +79,11 @@ class Result:
         counts += f", {self.numbers} numbers" if self.numbers else ""
         counts += f", {self.no_verdict} without a verdict" if self.no_verdict else ""
         lines = [f"{MARKS[self.status]} {self.name}: {self.promise} ({counts}, {self.seconds:.1f} s)"]
-        for found in self.findings:
+        shown = self.findings[:most]
+        if len(shown) < len(self.findings):
+            kinds = ", ".join(found.kind for found in self.findings[len(shown) :])
+            lines.append(f"     {self.failures} of {self.cases} broke it; not written out: {kinds}")
+        for found in shown:
             lines += [
                 f"     {self.failures} of {self.cases} broke it; the smallest input found:",
                 *(f"       {line}" for line in found.code.splitlines()),
