@@ -43,6 +43,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "BlockTail": ("pack.bytes", ("q = np.array([[1]]", "layout = 'byte'")),
     "BytesReversed": ("pack.bytes", ("[0], [1]]", "layout = 'dense'")),
     "FieldShift": ("pack.bytes", ("q = np.array([[1]]", "layout = 'byte'")),
+    "FlushToZero": ("matmul.out", ("scale = np.array([[2.0**-149]]",)),
     "FmaReciprocal": ("quantize.integers", ("w = np.array([[0.5]]",)),
     "Int24Accumulators": ("matmul.acc", ("a = np.full((1, 8192), -128", "q = np.resize(np.array([[-8], [-4]]")),
     "MinusOneTwentyEight": ("matmul.acc", ("a = np.array([[-128]]",)),

@@ -14,7 +14,6 @@ from q35ref.oracle.html import to_html
 from q35ref.oracle.targets import DEFAULTS
 from q35ref.vectors import VectorFileError
 
-
 MOST_FINDINGS = 20
 """Findings that are written out in the terminal; the reports hold all."""
 

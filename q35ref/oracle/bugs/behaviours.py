@@ -53,12 +53,6 @@ class InputModified(Behaviour):
     effect = "the next call, or the caller, computes with other numbers"
 
 
-class FlushToZero(Behaviour):
-    """The settings of the floating-point unit are left changed, as by flushing subnormal numbers to zero."""
-
-    effect = "the caller's own arithmetic is another afterwards"
-
-
 class StaleOutput(Behaviour):
     """Results are added to what the output held before."""
 

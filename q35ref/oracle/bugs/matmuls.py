@@ -278,6 +278,26 @@ class ScaleOffsetExchanged(Bug):
         return np.where(np.isnan(quotient), 0, np.rint(np.clip(quotient, -1e6, 1e6)))
 
 
+class FlushToZero(Bug):
+    """Subnormal numbers are taken for zero, in the call or, where the setting is left on, in the caller's own."""
+
+    operations = ("dequantize", "matmul")
+    effect = "small scales count as none, and the caller's own arithmetic may be another afterwards"
+
+    def flushed(self, numbers: Any) -> Any:
+        """Return numbers without the subnormal ones."""
+        return np.where(abs(numbers) < 2.0**-126, 0, numbers)
+
+    def restored(self, steps: Any, offset: Any) -> Float32:
+        rounded = super().restored(self.flushed(steps), self.flushed(offset))
+        kept: Float32 = self.flushed(rounded).astype(np.float32)
+        return kept
+
+    def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
+        scale, offset = self.flushed(scale), self.flushed(offset)
+        return self.flushed((self.flushed(scale * acc) + self.flushed(offset * row_sum[:, None])).sum(axis=2))
+
+
 class ColumnTailDropped(Bug):
     """Columns are done eight at a time, and what is left over after the last eight is not done."""
 
