@@ -173,9 +173,9 @@ for line in sys.stdin:
     [
         ("", "", ""),
         ("answer[0] ^= 1", "value", "0x"),
-        ("answer.pop()", "raised", "an answer that cannot be read: q: expected"),
-        ("answer.append(0)", "raised", "expected nothing after q, got 1 more words"),
-        ("print('G' * 2, flush=True); continue", "raised", "expected"),
+        ("answer.pop()", "shape", "an answer that cannot be read: q: expected"),
+        ("answer.append(0)", "shape", "expected nothing after q, got 1 more words"),
+        ("print('G' * 2, flush=True); continue", "shape", "expected"),
         ("print('! too long', flush=True); continue", "raised", "too long"),
         ("os.abort()", "crash", "SIGABRT"),
         ("sys.exit(3)", "exit", "status 3"),

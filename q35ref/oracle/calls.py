@@ -103,6 +103,8 @@ def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:
     """
     if rule.behaviour:
         return Verdict(outcome.faults[0] if outcome.faults else None)
+    if rule is REFUSAL and outcome.faults:
+        return Verdict(outcome.faults[0])
     if not outcome.answered:
         raise Unanswered
     if rule is REFUSAL:

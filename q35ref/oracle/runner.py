@@ -77,6 +77,8 @@ class _Tally:
     """Failing calls: the first ones; of a rule about behaviour, the first of each kind."""
     kept: list[tuple[Problem, Outcome]] = field(default_factory=list)
     """Calls that kept the rule."""
+    died: list[Mismatch] = field(default_factory=list)
+    """How the kernel ended instead of giving a result to judge."""
     failures: int = 0
     seconds: float = 0.0
 
@@ -136,6 +138,7 @@ class _Runner:
         try:
             verdict = judge(rule, problem, outcome)
         except Unanswered:
+            tally.died.append(outcome.faults[0])
             return
         except Absent:
             tally.absent.append(problem)
@@ -164,6 +167,8 @@ class _Runner:
 
     def _result(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> Result:
         """Return a rule's result; ``shown`` are classes that the operation's behaviour has shown."""
+        if tally.died and not tally.failed:
+            return self._died(rule, tally, shown)
         if tally.cases == 0:
             absent = f"the target returns None for {rule.name.partition('.')[2]}"
             return self._not_checked(rule, absent if tally.absent else "no call came to a result")
@@ -191,6 +196,24 @@ class _Runner:
             seconds=tally.seconds + time.perf_counter() - begun,
         )
 
+    def _died(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> Result:
+        """Return the result of a rule that could not be judged on every call: the kernel's end is its finding."""
+        reason = f"the kernel ended in {len(tally.died)} calls instead of giving a result"
+        if shown:
+            return self._not_checked(rule, f"{reason}: see {BEHAVIOUR[rule.operation].name}")
+        end = tally.died[0]
+        again = self.command(BEHAVIOUR[rule.operation].name)
+        finding = Finding(end.kind, end.place, end.got, end.expected, "", again, FAULTS[end.kind], reason)
+        return Result(
+            rule.name,
+            rule.operation,
+            rule.promise,
+            "failed",
+            tally.cases,
+            failures=len(tally.died),
+            findings=(finding,),
+        )
+
     def _finding(
         self, rule: Rule, failed: list[Witness], kept: list[tuple[Problem, Outcome]], shown: tuple[str, ...]
     ) -> Finding:
@@ -206,7 +229,7 @@ class _Runner:
         shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch) if again else None
         smallest = shrunk or again or first
         note = "" if again or kind in SECONDS else "an equal call kept the rule: the target is not repeatable"
-        if rule.behaviour:
+        if kind in FAULTS:
             bugs = FAULTS[kind]
         else:
             calls = [(witness.problem, witness.outcome) for witness in (*failed, smallest)]

@@ -9,7 +9,7 @@ from q35ref.backends import BACKENDS, OPERATIONS, get
 from q35ref.backends.reference import ReferenceBackend
 from q35ref.oracle.calls import Outcome, call_twice
 from q35ref.oracle.foreign.abi import ABIS, code
-from q35ref.oracle.foreign.observe import Observer
+from q35ref.oracle.foreign.observe import EXPECTED, Observer
 from q35ref.oracle.foreign.pipe import PipeClient
 from q35ref.oracle.foreign.process import CannotStart, KernelProcess
 from q35ref.oracle.judge import Mismatch
@@ -17,6 +17,9 @@ from q35ref.oracle.problem import Problem
 
 TIMEOUT: Final = 10.0
 """Seconds that a call may take unless told otherwise."""
+
+MOST_SECONDS: Final = 3600
+"""No call may take longer."""
 
 MOST_DEATHS: Final = 3
 """Calls of an operation that may end the kernel's process before the operation is given up."""
@@ -126,9 +129,7 @@ class ForeignTarget:
     def call(self, problem: Problem) -> Outcome:
         """See :meth:`Target.call`."""
         outcome = self._observer.observe(problem.operation, problem.arguments())
-        if not outcome.answered:
-            weight = MOST_DEATHS if outcome.faults[0].kind == "hang" else 1
-            self.deaths[problem.operation] = self.deaths.get(problem.operation, 0) + weight
+        _count_deaths(self.deaths, problem, outcome)
         return outcome
 
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
@@ -174,9 +175,7 @@ class PipeTarget:
     def call(self, problem: Problem) -> Outcome:
         """See :meth:`Target.call`."""
         outcome = self.client.observe(problem)
-        if not outcome.answered:
-            weight = MOST_DEATHS if outcome.faults[0].kind == "hang" else 1
-            self.deaths[problem.operation] = self.deaths.get(problem.operation, 0) + weight
+        _count_deaths(self.deaths, problem, outcome)
         return outcome
 
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
@@ -196,6 +195,14 @@ class PipeTarget:
         self.client.close()
 
 
+def _count_deaths(deaths: dict[str, int], problem: Problem, outcome: Outcome) -> None:
+    """Count a call that ended the kernel's process; one that hung counts for all that are allowed."""
+    for fault in outcome.faults:
+        if fault.kind in EXPECTED:
+            weight = MOST_DEATHS if fault.kind == "hang" else 1
+            deaths[problem.operation] = deaths.get(problem.operation, 0) + weight
+
+
 def _of_kind(outcome: Outcome, fault: Mismatch) -> Mismatch | None:
     return next((found for found in outcome.faults if found.kind == fault.kind), None)
 
@@ -210,6 +217,10 @@ class TargetOptions:
     """Seconds that a call may take."""
     correctly_rounded: bool = False
     """Whether a kernel that cannot say so claims to be correctly rounded."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout <= MOST_SECONDS:
+            raise ValueError(f"timeout: expected seconds above 0, up to {MOST_SECONDS}, got {self.timeout}")
 
 
 DEFAULTS: Final = TargetOptions()

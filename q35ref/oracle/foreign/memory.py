@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 PAGE: Final = mmap.PAGESIZE
 
 SLACK: Final = 4096
-"""Bytes around an array whose change is noticed."""
+"""Bytes around an array, at least, whose change is noticed."""
+
+GUARD: Final = -(-(1 << 24) // PAGE) * PAGE
+"""Bytes on either side that must not be touched; they take no memory."""
 
 CANARY: Final = 0xC3
 """What those bytes hold."""
@@ -26,12 +29,12 @@ class Room:
     def __init__(self, size: int) -> None:
         inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE
         self.size, self._inner = size, inner
-        self._memory = mmap.mmap(-1, inner + 2 * PAGE)
+        self._memory = mmap.mmap(-1, inner + 2 * GUARD)
         libc = ctypes.CDLL(None, use_errno=True)
         libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        for start in (0, PAGE + inner):
-            if libc.mprotect(base + start, PAGE, 0):
+        for start in (0, GUARD + inner):
+            if libc.mprotect(base + start, GUARD, 0):
                 raise OSError(ctypes.get_errno(), "mprotect")
         self._bytes = np.frombuffer(self._memory, np.uint8)
         self._first = self._last = 0
@@ -40,10 +43,8 @@ class Room:
         """Return an array here; what it holds is not defined."""
         count = int(np.prod(shape, dtype=np.int64))
         length = count * np.dtype(dtype).itemsize
-        end = PAGE + self._inner
-        first = {"": PAGE + SLACK, "odd": PAGE + SLACK + (end - length) % 64, "before": PAGE, "after": end - length}[
-            side
-        ]
+        end, near = GUARD + self._inner, GUARD + SLACK
+        first = {"": near, "odd": near + (end - length) % 64, "before": GUARD, "after": end - length}[side]
         self._first, self._last = first, first + length
         for part in self._slack():
             part[:] = CANARY
@@ -51,8 +52,7 @@ class Room:
         return array
 
     def _slack(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        low, high = max(PAGE, self._first - SLACK), min(PAGE + self._inner, self._last + SLACK)
-        return self._bytes[low : self._first], self._bytes[self._last : high]
+        return self._bytes[GUARD : self._first], self._bytes[self._last : GUARD + self._inner]
 
     def damage(self) -> str:
         """Return where bytes around the array were changed, or nothing."""

@@ -54,6 +54,9 @@ class Observer:
             fault = Mismatch(first.kind, operation, first.text, EXPECTED[first.kind])
             return Outcome(faults=(fault,), answered=False)
         faults = list(first.faults)
+        if self.calls == 1 and self.process.offered.get("loading"):
+            settings = str(self.process.offered["loading"])
+            faults.append(Mismatch("environment", "loading", settings, "the caller's settings left as they were"))
         if all(fault.kind != "out-of-bounds write" for fault in faults):
             faults += self._compared(operation, arguments, first)
         return Outcome(first.result, first.raised, tuple(faults))
@@ -98,7 +101,7 @@ class Observer:
             where = "past its end" if side == "after" else "before its start"
             return Mismatch("overread", name, f"bytes {where} are touched: {death.text}", "only the array is touched")
         if isinstance(self._once(operation, arguments, threads=SEVERAL), Death):
-            return Mismatch("crash", operation, f"with {SEVERAL} threads: {death.text}", "a result")
+            return Mismatch(death.kind, operation, f"with {SEVERAL} threads: {death.text}", EXPECTED[death.kind])
         return Mismatch(death.kind, operation, f"in the second of two calls: {death.text}", EXPECTED[death.kind])
 
     def _difference(self, operation: str, arguments: dict[str, Any], first: Outcome, second: Outcome) -> Mismatch:
@@ -108,6 +111,7 @@ class Observer:
             return unlike("not repeatable", first, again[0], "an equal call")
         for kind, how, change in (
             ("stale output", "a call whose outputs held other bytes before", {"fill": FILLS[1]}),
+            ("misaligned", "a call whose arrays are at odd addresses", {"side": "odd"}),
             ("overread", "a call whose arrays have other bytes around them", {"side": "after"}),
         ):
             again = self._unequal(operation, arguments, first, **change)

@@ -6,6 +6,7 @@ the order of the C ABI. ``docs/pipe.md`` is the protocol's description.
 
 import contextlib
 import os
+import re
 import select
 import shlex
 import signal
@@ -22,6 +23,7 @@ from q35ref.oracle.calls import Outcome, alike, unlike
 from q35ref.oracle.foreign.abi import CALLS, CCall, Input
 from q35ref.oracle.foreign.observe import EXPECTED
 from q35ref.oracle.foreign.process import SAID, CannotStart, Death, signal_name
+from q35ref.oracle.foreign.wire import Foreign, plain
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
 from q35ref.reference.lanes import LAYOUTS
@@ -83,27 +85,20 @@ def answer(call: CCall, line: str) -> Any:
             found[output.name], rest = None, rest[1:]
             continue
         dtype, count = np.dtype(output.dtype), int(np.prod(output.shape))
+        number = re.compile(f"[0-9A-Fa-f]{{{2 * dtype.itemsize}}}")
         taken, rest = rest[:count], rest[count:]
         if len(taken) < count:
             raise ValueError(f"{output.name}: expected {count} numbers, got {len(taken)}")
-        try:
-            bits = np.array([int(word, 16) for word in taken], np.uint64)
-        except (ValueError, OverflowError):
-            wrong = next(word for word in taken if not _is_number(word))
-            raise ValueError(f"{output.name}: expected hexadecimal numbers, got {wrong[:40]!r}") from None
-        if (bits >> np.uint64(8 * dtype.itemsize)).any():
-            raise ValueError(f"{output.name}: expected numbers of {2 * dtype.itemsize} digits")
+        wrong = next((word for word in taken if not number.fullmatch(word)), None)
+        if wrong is not None:
+            digits = 2 * dtype.itemsize
+            raise ValueError(f"{output.name}: expected numbers of {digits} hexadecimal digits, got {wrong[:40]!r}")
+        bits = np.array([int(word, 16) for word in taken], np.uint64)
         found[output.name] = bits.astype(UNSIGNED[dtype.itemsize]).view(dtype).reshape(output.shape)
     if rest:
         raise ValueError(f"expected nothing after {call.outputs[-1].name}, got {len(rest)} more words")
     result = call.result(found)
     return tuple(result) if isinstance(result, MatmulResult) else result
-
-
-def _is_number(word: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return 0 <= int(word, 16) < 1 << 63
-    return False
 
 
 class PipeClient:
@@ -152,11 +147,11 @@ class PipeClient:
             fault = Mismatch(said.kind, problem.operation, said.text, EXPECTED[said.kind])
             return Outcome(faults=(fault,), answered=False)
         if said.lstrip().startswith("!"):
-            return Outcome(raised=said.strip()[1:].strip() or "!")
+            return Outcome(raised=plain(said.strip()[1:].strip()) or "!")
         try:
             return Outcome(answer(CALLS[problem.operation](problem.arguments()), said))
         except ValueError as error:
-            return Outcome(raised=f"an answer that cannot be read: {error}")
+            return Outcome(Foreign(plain(f"an answer that cannot be read: {error}")))
 
     def _start(self) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
@@ -176,9 +171,16 @@ class PipeClient:
 
     def _line(self, text: str) -> str | Death:
         """Send a line and return the one that answers it."""
-        if self._process is None:
-            self._start()
+        try:
+            if self._process is None:
+                self._start()
+        except CannotStart as error:
+            return Death("exit", f"it cannot be started again: {error}")
         assert self._process is not None
+        if self._rest.strip():
+            extra = self._rest
+            self.close()
+            return Death("exit", f"wrote a line that nobody asked for: {plain(extra.decode(errors='replace'))!r}")
         try:
             return self._exchange(self._process, f"{text}\n".encode())
         except TimeoutError:
@@ -216,7 +218,7 @@ class PipeClient:
             return Death("crash", "the client closed its output")
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - SAID))
         said = self._said.read().decode(errors="replace").strip()
-        note = f"; it said: {said.splitlines()[-1]}" if said else ""
+        note = f"; it said: {plain(said.splitlines()[-1])}" if said else ""
         self.close()
         if status < 0:
             return Death("crash", f"{signal_name(-status)}{note}")

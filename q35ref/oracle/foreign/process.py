@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final
 
-from q35ref.oracle.foreign.wire import receive, send
+from q35ref.oracle.foreign.wire import plain, receive, send
 
 START_TIMEOUT: Final = 60.0
 """Seconds in which a kernel must be loaded."""
@@ -44,12 +44,16 @@ class KernelProcess:
 
     def request(self, message: dict[str, Any]) -> dict[str, Any] | Death:
         """Return the answer to a message, or how the process ended."""
-        if self._process is None:
-            self._start()
         try:
-            send(self._to, message)
-            return self._answer(self.timeout)
+            if self._process is None:
+                self._start()
+        except CannotStart as error:
+            return Death("exit", f"it cannot be loaded again: {error}")
+        try:
+            return self._exchange(message, self.timeout)
         except TimeoutError:
+            if self._process is not None and self._process.poll() is not None:
+                return self._death()  # what it has started keeps the pipe open
             self.close()
             return Death("hang", f"no answer within {self.timeout:g} s")
         except (EOFError, OSError, ValueError):
@@ -70,7 +74,7 @@ class KernelProcess:
         from_read, from_write = os.pipe()
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(  # noqa: S603 - our own worker
-            [sys.executable, "-m", "q35ref.oracle.foreign.worker", str(to_read), str(from_write)],
+            [sys.executable, "-P", "-m", "q35ref.oracle.foreign.worker", str(to_read), str(from_write)],
             stdin=subprocess.DEVNULL,
             stdout=self._said,
             stderr=self._said,
@@ -79,10 +83,13 @@ class KernelProcess:
         )
         os.close(to_read)
         os.close(from_write)
-        self._to, self._from = os.fdopen(to_write, "wb"), os.fdopen(from_read, "rb", buffering=0)
+        self._to, self._from = os.fdopen(to_write, "wb", buffering=0), os.fdopen(from_read, "rb", buffering=0)
+        os.set_blocking(to_write, False)
         try:
-            send(self._to, self.about)
-            offered = self._answer(START_TIMEOUT)
+            offered = self._exchange(self.about, START_TIMEOUT)
+        except KeyboardInterrupt:
+            self.close()
+            raise
         except TimeoutError:
             self.close()
             raise CannotStart(f"it was not loaded within {START_TIMEOUT:g} s") from None
@@ -93,9 +100,11 @@ class KernelProcess:
             raise CannotStart(str(offered["error"]))
         return offered
 
-    def _answer(self, timeout: float) -> dict[str, Any]:
-        """Read an answer. Errors: TimeoutError, EOFError, ValueError."""
-        return receive(_Timed(self._from, time.monotonic() + timeout))
+    def _exchange(self, message: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Send a message and read the answer. Errors: TimeoutError, EOFError, OSError, ValueError."""
+        until = time.monotonic() + timeout
+        send(_TimedWriter(self._to, until), message)
+        return receive(_Timed(self._from, until))
 
     def _death(self) -> Death:
         """Return how the process ended."""
@@ -108,7 +117,7 @@ class KernelProcess:
             return Death("crash", "its process closed the pipe to the oracle")
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - SAID))
         said = self._said.read().decode(errors="replace").strip()
-        note = f"; it said: {said.splitlines()[-1]}" if said else ""
+        note = f"; it said: {plain(said.splitlines()[-1])}" if said else ""
         self.close()
         if status < 0:
             return Death("crash", f"{signal_name(-status)}{note}")
@@ -120,6 +129,25 @@ class KernelProcess:
                 with contextlib.suppress(OSError):
                     stream.close()
         self._process = self._said = None
+
+
+class _TimedWriter:
+    """A pipe that does not block, written until a moment; then it raises TimeoutError."""
+
+    def __init__(self, stream: Any, until: float) -> None:
+        self._stream, self._until = stream, until
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        rest = memoryview(data)
+        while rest:
+            left = self._until - time.monotonic()
+            if left <= 0 or not select.select([], [self._stream], [], left)[1]:
+                raise TimeoutError
+            rest = rest[self._stream.write(rest[: 1 << 16]) or 0 :]
+
+    def flush(self) -> None:
+        """Do nothing: nothing is kept."""
 
 
 class _Timed:

@@ -3,7 +3,7 @@
 import base64
 import json
 import struct
-from typing import Any, BinaryIO, Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -23,6 +23,32 @@ class Reader(Protocol):
         """Return ``size`` bytes, fewer at the end."""
 
 
+MOST_ARRAY: Final = 1 << 30
+"""Bytes of an array."""
+
+MOST_TEXT: Final = 300
+"""Characters of what a kernel says."""
+
+
+def plain(text: str) -> str:
+    """Return what a kernel says, cut, on one line, without characters that steer a terminal.
+
+    >>> plain("two\\nlines" + 400 * "!")[:12]
+    'two\ufffdlines!!!'
+    """
+    cut = text if len(text) <= MOST_TEXT else text[:MOST_TEXT] + "..."
+    return "".join(c if c.isprintable() else "\ufffd" for c in cut)
+
+
+def told(error: BaseException) -> str:
+    """Return an exception as text, whatever it does when it is asked for it."""
+    try:
+        said = str(error)
+    except Exception:
+        said = "its text cannot be had"
+    return plain(f"{type(error).__name__}: {said}")
+
+
 class Foreign:
     """Stands for a result that is no array, of which only the type's name is known."""
 
@@ -34,9 +60,12 @@ def encode(value: Any) -> Any:
     """Return JSON for a number, text, ``None``, an array, or a list, tuple or dict of these; else for a type's name."""
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int | np.integer) and abs(int(value)) < 1 << 64:
         return int(value)
-    if type(value) is np.ndarray and value.dtype.isnative and value.dtype.name in DTYPES:
+    if isinstance(value, Foreign):
+        return {"foreign": value.type_name}
+    small = isinstance(value, np.ndarray) and value.nbytes <= MOST_ARRAY
+    if type(value) is np.ndarray and small and value.dtype.isnative and value.dtype.name in DTYPES:
         data = base64.b64encode(value.tobytes()).decode()
         return {"array": [value.dtype.name, list(value.shape), data]}
     if isinstance(value, dict):
@@ -70,7 +99,17 @@ def decode(value: Any) -> Any:
     raise ValueError(f"message: unknown kind {kind!r}")
 
 
-def send(stream: BinaryIO, message: dict[str, Any]) -> None:
+class Writer(Protocol):
+    """What bytes are written to."""
+
+    def write(self, data: bytes, /) -> Any:
+        """Write all of it."""
+
+    def flush(self) -> Any:
+        """Keep nothing back."""
+
+
+def send(stream: Writer, message: dict[str, Any]) -> None:
     """Write a message. Errors: OSError."""
     text = json.dumps(encode(message)).encode()
     stream.write(LENGTH.pack(len(text)) + text)

@@ -9,7 +9,9 @@ import ctypes
 import importlib
 import inspect
 import os
+import signal
 import sys
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +20,10 @@ from q35ref.backends.protocol import OPERATIONS
 from q35ref.oracle.foreign.abi import ABIS, Input, Number, Output
 from q35ref.oracle.foreign.environment import Environment, describe
 from q35ref.oracle.foreign.memory import Rooms, Side
-from q35ref.oracle.foreign.wire import receive, send
+from q35ref.oracle.foreign.wire import Foreign, encode, receive, send, told
+
+DIE_WITH_PARENT = 1
+"""``PR_SET_PDEATHSIG``: whoever kills the oracle ends its kernels too."""
 
 Faults = list[list[str]]
 """Kind, place, got and expected of each."""
@@ -38,6 +43,7 @@ class PythonHost:
     """An object with some of the protocol's methods."""
 
     def __init__(self, module: str, path: str) -> None:
+        sys.path.insert(0, str(Path.cwd()))
         kernel: object = importlib.import_module(module)
         for name in path.split("."):
             kernel = getattr(kernel, name)
@@ -62,10 +68,14 @@ class PythonHost:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a kernel that exits is one that raises
-            raised = f"{type(error).__name__}: {error}"
+            raised = told(error)
         faults = _faults(rooms, inputs, placed, [], before, environment)
         if isinstance(result, tuple):
             result = tuple(result)  # a named tuple too
+        try:
+            encode(result)
+        except (RecursionError, MemoryError, ValueError):
+            result = Foreign(type(result).__name__)
         return {"result": result, "raised": raised, "faults": faults, "arrays": list(inputs)}
 
 
@@ -170,14 +180,18 @@ def host(request: dict[str, Any]) -> Host:
 
 def serve(requests: Any, answers: Any) -> None:
     """Answer requests until there are no more."""
+    environment = Environment()
+    before = environment.read()
     try:
         kernel = host(receive(requests))
         offered = kernel.offer()
     except (Exception, SystemExit) as error:
-        send(answers, {"error": f"{type(error).__name__}: {error}"})
+        send(answers, {"error": told(error)})
         return
-    send(answers, offered)
-    rooms, environment = Rooms(), Environment()
+    after = environment.read()
+    environment.restore()
+    send(answers, {**offered, "loading": describe(before, after) if after != before else ""})
+    rooms = Rooms()
     while True:
         try:
             request = receive(requests)
@@ -189,6 +203,8 @@ def serve(requests: Any, answers: Any) -> None:
 def main() -> None:
     """Run the process."""
     requests, answers = (int(argument) for argument in sys.argv[1:])
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     with os.fdopen(requests, "rb") as incoming, os.fdopen(answers, "wb") as outgoing:
         serve(incoming, outgoing)
 
