@@ -20,8 +20,12 @@ ORDER: Final = ("pack", "unpack", "matmul", "quantize", "dequantize", "calibrate
 WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
 
-SECONDS: Final = {"crash": 3.0, "exit": 3.0, "overread": 3.0, "misaligned": 3.0, "hang": 0.0}
-"""How long a problem that ends the kernel's process is cut down."""
+SECONDS: Final = {
+    **dict.fromkeys(("crash", "exit", "overread", "misaligned"), 3.0),
+    **dict.fromkeys(("thread dependent", "not repeatable"), 1.0),
+    "hang": 0.0,
+}
+"""How long a problem is cut down that ends the kernel's process, or must be asked again and again."""
 
 
 class Command(Protocol):
@@ -228,7 +232,7 @@ class _Runner:
         again = self._witness(rule, first.problem, first.mismatch) if time.monotonic() < until else None
         shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch) if again else None
         smallest = shrunk or again or first
-        note = "" if again or kind in SECONDS else "an equal call kept the rule: the target is not repeatable"
+        note = "" if again or rule.behaviour else "an equal call kept the rule: the target is not repeatable"
         if kind in FAULTS:
             bugs = FAULTS[kind]
         else:

@@ -23,6 +23,9 @@ SEVERAL: Final = 4
 REPEATS: Final = 4
 """Calls in which a difference must show itself."""
 
+LOOKED_INTO: Final = 3
+"""Differences of an operation whose cause is looked for; the others are taken for the same."""
+
 SIDES: Final[tuple[Side, ...]] = ("after", "before")
 
 SETTLED: Final = ("out-of-bounds write", "modified input", "environment", "overread", "misaligned")
@@ -43,6 +46,8 @@ class Observer:
         self.careless: set[str] = set()
         """Operations that die at forbidden pages: known, and not tried again."""
         self.calls = 0
+        self._differences: dict[str, list[str]] = {}
+        """Kinds of differences that were looked into, by operation."""
         self._arrays: list[str] = []
         """Names of the arrays of the last call, inputs first."""
 
@@ -88,7 +93,12 @@ class Observer:
             return [self._explained(operation, arguments, second, side)]
         if alike(first, second):
             return []
-        return [self._difference(operation, arguments, first, second)]
+        known = self._differences.setdefault(operation, [])
+        if len(known) >= LOOKED_INTO:
+            return [unlike(known[-1], first, second, "a later call")]
+        found = self._difference(operation, arguments, first, second)
+        known.append(found.kind)
+        return [found]
 
     def _explained(self, operation: str, arguments: dict[str, Any], death: Death, side: Side) -> Mismatch:
         """Return why a kernel that lives amid canaries dies against forbidden pages, an array after the other."""
