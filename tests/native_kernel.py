@@ -31,7 +31,7 @@ ISAS = ("avx512", "avx2", "scalar")
 def using(isa: str = "", threads: int = 0) -> Iterator[NativeBackend]:
     """Yield the backend with an instruction set and a number of threads, and restore both."""
     backend = NativeBackend()
-    if isa and isa not in backend.library.isas:
+    if isa and isa not in backend.library.isas:  # an instruction that the processor lacks would end the process
         pytest.skip(f"this processor has no {isa}: the build with SIMDe runs that path")
     before = backend.library.isa
     try:

@@ -47,7 +47,7 @@ def kernel() -> Library:
     try:
         compiler()
         return load()
-    except (NativeUnavailable, CompilerError) as error:
+    except (NativeUnavailable, CompilerError) as error:  # the product does without a compiler, its benchmark cannot
         pytest.skip(f"the benchmark needs a C compiler and the native kernel: {error}")
 
 

@@ -52,7 +52,7 @@ def steady(text: str) -> list[str]:
 @pytest.mark.parametrize("name", NEEDS)
 def test_an_example_gives_what_its_readme_shows(name: str, tmp_path: Path) -> None:
     reason = lack(name)
-    if reason:
+    if reason:  # CI installs what Debian has; elsewhere the missing compiler is named
         pytest.skip(reason)
     shutil.copytree(EXAMPLES / name, tmp_path / name)
     environment = {**os.environ, "PYTHONPATH": str(EXAMPLES.parent)}
@@ -69,6 +69,7 @@ def test_an_example_gives_what_its_readme_shows(name: str, tmp_path: Path) -> No
         assert [line for line in steady(block) if line != "..." and line not in printed] == []
 
 
+# IREE is 400 MB that nothing else needs: whoever installs it beside q35ref has this test too.
 @pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("iree") is None, reason="IREE is not installed: examples/mlir-iree/requirements.txt"

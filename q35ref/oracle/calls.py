@@ -102,7 +102,7 @@ def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:
     Raises :class:`Absent` for a result that the kernel leaves out, :class:`Unanswered` where there is none to judge.
     """
     if rule.behaviour:
-        return Verdict(outcome.faults[0] if outcome.faults else None)
+        return rule.judge(problem, outcome.faults)
     if rule is REFUSAL and outcome.faults:
         return Verdict(outcome.faults[0])
     if not outcome.answered:

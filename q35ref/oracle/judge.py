@@ -66,7 +66,7 @@ class Rule:
     promise: str
     """The rule in one sentence."""
     judge: Callable[[Problem, Any], Verdict]
-    """Judges a result; raises :class:`Absent`."""
+    """Judges a result, or a call's faults if the rule is about behaviour; raises :class:`Absent`."""
     correctly_rounded: bool = False
     """Whether it binds only kernels that claim correct rounding."""
     behaviour: bool = False
@@ -266,8 +266,8 @@ RULES: tuple[Rule, ...] = (
 """Every rule, in the order in which it is reported."""
 
 
-def _behaves(problem: Problem, result: Any) -> Verdict:
-    raise NotImplementedError("a call's faults are judged, not its result")
+def _behaves(problem: Problem, faults: Any) -> Verdict:
+    return Verdict(faults[0] if faults else None)
 
 
 BEHAVIOUR: dict[str, Rule] = {

@@ -27,7 +27,7 @@ class Check(pytest.Item):
         result = self.suite.result(self)
         self.user_properties += [("cases", result.cases), ("numbers", result.numbers)]
         self.user_properties += [("no_verdict", result.no_verdict)]
-        if result.status == "not checked":
+        if result.status == "not checked":  # the user's kernel lacks it: neither a failure nor a success
             pytest.skip(f"not checked: {result.reason}")
         if result.status == "failed":
             raise ConformanceError(result.to_text())

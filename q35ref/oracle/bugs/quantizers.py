@@ -71,8 +71,8 @@ class _Evaluates(Bug):
         self._way = way
 
     def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        """Return the quotient as it is evaluated."""
-        raise NotImplementedError
+        """Return the quotient as it is evaluated: in double, unless a class says otherwise."""
+        return (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
 
     def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
         found = np.clip(np.rint(self.quotient(w, scale, offset, gain)), -1e6, 1e6)
@@ -83,9 +83,6 @@ class QuantizesInDouble(_Evaluates):
     """The quotient is evaluated in double, not as if exact."""
 
     effect = "near-ties go wrong: w = 0.5, offset = -2**-60, scale = 1 gives 0 instead of 1"
-
-    def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        return (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
 
 
 class QuantizesInFloat32(_Evaluates):

@@ -22,7 +22,7 @@ from q35ref.backends.protocol import MatmulResult
 from q35ref.oracle.calls import Outcome, alike, unlike
 from q35ref.oracle.foreign.abi import CALLS, CCall, Input
 from q35ref.oracle.foreign.observe import EXPECTED
-from q35ref.oracle.foreign.process import SAID, CannotStart, Death, signal_name
+from q35ref.oracle.foreign.process import CannotStart, Death, ending
 from q35ref.oracle.foreign.wire import Foreign, plain
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
@@ -216,13 +216,9 @@ class PipeClient:
         except subprocess.TimeoutExpired:
             self.close()
             return Death("crash", "the client closed its output")
-        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - SAID))
-        said = self._said.read().decode(errors="replace").strip()
-        note = f"; it said: {plain(said.splitlines()[-1])}" if said else ""
+        ended = ending(status, self._said, "the client")
         self.close()
-        if status < 0:
-            return Death("crash", f"{signal_name(-status)}{note}")
-        return Death("exit", f"the client ended with status {status}{note}")
+        return ended
 
     def close(self) -> None:
         """End the client, if it runs, and all that it started."""

@@ -115,13 +115,9 @@ class KernelProcess:
         except subprocess.TimeoutExpired:
             self.close()
             return Death("crash", "its process closed the pipe to the oracle")
-        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - SAID))
-        said = self._said.read().decode(errors="replace").strip()
-        note = f"; it said: {plain(said.splitlines()[-1])}" if said else ""
+        ended = ending(status, self._said, "the process")
         self.close()
-        if status < 0:
-            return Death("crash", f"{signal_name(-status)}{note}")
-        return Death("exit", f"the process ended with status {status}{note}")
+        return ended
 
     def _forget(self) -> None:
         for stream in (self._to, self._from, self._said):
@@ -168,6 +164,16 @@ class _Timed:
                 break
             parts += part
         return bytes(parts)
+
+
+def ending(status: int, said: BinaryIO, who: str) -> Death:
+    """Return how a process ended, and what it said last."""
+    said.seek(max(0, said.seek(0, os.SEEK_END) - SAID))
+    last = said.read().decode(errors="replace").strip()
+    note = f"; it said: {plain(last.splitlines()[-1])}" if last else ""
+    if status < 0:
+        return Death("crash", f"{signal_name(-status)}{note}")
+    return Death("exit", f"{who} ended with status {status}{note}")
 
 
 def signal_name(number: int) -> str:
