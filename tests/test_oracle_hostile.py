@@ -34,6 +34,7 @@ static int threads = 1;
 void q35_set_num_threads(int32_t n) { threads = n; }
 BEFORE
 int q35_unpack(const uint8_t *packed, int64_t k, int64_t n, int32_t layout, int8_t *q) {
+    const int8_t old = k * n ? q[0] : 0;
     const int64_t pairs = (k + 1) / 2, bytes = layout ? (7 * pairs + 7) / 8 : pairs;
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = 0; i < k; i++) {
@@ -44,7 +45,7 @@ int q35_unpack(const uint8_t *packed, int64_t k, int64_t n, int32_t layout, int8
             code &= 127;
             q[j * k + i] = (int8_t)(i % 2 ? (int)(code & 7 ^ 4) - 4 : (int)(code >> 3 ^ 8) - 8);
         }
-    (void)threads;
+    (void)threads, (void)old;
     AFTER
     return 0;
 }
@@ -89,6 +90,8 @@ X86_ONLY = pytest.mark.skipif(
         ("if (threads > 1) abort();", "crash"),
         ("if ((size_t)q % 16) q[0] ^= 1;", "misaligned"),
         ("if (fork() == 0) { sleep(5); _exit(0); } abort();", "crash"),
+        ("fork();", ""),
+        ("char said[4096]; memset(said, 33, 4096); for (int i = 0; i < 999; i++) write(1, said, 4096);", ""),
         ("if (n > 1 && k > 40) abort();", "crash"),
     ],
 )
@@ -103,7 +106,7 @@ def test_mischief_is_found_and_called_what_it_is(after: str, kind: str, tmp_path
 @needs_compiler
 def test_a_setting_changed_while_loading_is_found(tmp_path: Path) -> None:
     before = "__attribute__((constructor)) static void c(void) { _mm_setcsr(_mm_getcsr() | 0x8040); }"
-    assert kinds(asked(tmp_path, "", before)) == {"environment"}
+    assert kinds(asked(tmp_path, "", before)) == {"flush-to-zero"}
 
 
 @needs_compiler

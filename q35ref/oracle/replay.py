@@ -131,7 +131,8 @@ def _finding(kernel: Target, found: list[Vector], failed: list[tuple[Vector, Mis
     vector, mismatch = min(failed, key=lambda pair: sum(array.size for array in pair[0].problem.arrays.values()))
     bugs = FAULTS.get(mismatch.kind) or fitting_flags(found, {one.id for one, _ in failed})
     place = f"{vector.id}, {mismatch.place}"
-    return Finding(mismatch.kind, place, mismatch.got, mismatch.expected, kernel.code(vector.problem), again, bugs)
+    code = kernel.code(vector.problem, mismatch)
+    return Finding(mismatch.kind, place, mismatch.got, mismatch.expected, code, again, bugs)
 
 
 def fitting_flags(found: list[Vector], failed: set[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
 
 SECONDS: Final = {
-    **dict.fromkeys(("crash", "exit", "overread", "misaligned"), 3.0),
+    **dict.fromkeys(("crash", "exit", "overread", "misaligned", "written input", "null result"), 3.0),
     **dict.fromkeys(("thread dependent", "not repeatable"), 1.0),
     "hang": 0.0,
 }
@@ -244,7 +244,7 @@ class _Runner:
             found.place,
             found.got,
             found.expected,
-            self.kernel.code(smallest.problem),
+            self.kernel.code(smallest.problem, found if kind in FAULTS else None),
             self.command(rule.name),
             bugs,
             note,

@@ -8,10 +8,11 @@ from typing import Any, Final, Protocol
 from q35ref.backends import BACKENDS, OPERATIONS, get
 from q35ref.backends.reference import ReferenceBackend
 from q35ref.oracle.calls import Outcome, call_twice
-from q35ref.oracle.foreign.abi import ABIS, code
+from q35ref.oracle.foreign.abi import ABIS
 from q35ref.oracle.foreign.observe import EXPECTED, Observer
 from q35ref.oracle.foreign.pipe import PipeClient
 from q35ref.oracle.foreign.process import CannotStart, KernelProcess
+from q35ref.oracle.foreign.script import c_script, python_script, write
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
 
@@ -50,8 +51,8 @@ class Target(Protocol):
     def given_up(self, operation: str) -> bool:
         """Whether there is no sense in further problems of an operation."""
 
-    def code(self, problem: Problem) -> str:
-        """Return Python that asks it the problem without the oracle."""
+    def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
+        """Return Python that asks it the problem without the oracle, so that the fault shows if there is one."""
 
     def close(self) -> None:
         """Leave nothing running."""
@@ -85,7 +86,7 @@ class ObjectTarget:
         """See :meth:`Target.given_up`."""
         return False
 
-    def code(self, problem: Problem) -> str:
+    def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
         return problem.code()
 
@@ -140,13 +141,15 @@ class ForeignTarget:
         """See :meth:`Target.given_up`."""
         return self.deaths.get(operation, 0) >= MOST_DEATHS
 
-    def code(self, problem: Problem) -> str:
+    def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
         if self.about["kind"] == "c":
             abi = ABIS[self.about["abi"]]
-            return code(abi.call(problem.operation, problem.arguments()), self.about["path"])
+            call = abi.call(problem.operation, problem.arguments())
+            return write(c_script(call, self.about["path"], self.offered["threads"]), fault)
         module, path = self.about["module"], self.about["object"]
-        return f"import {module}\nkernel = {module}.{path}{self.offered['made_by']}\n{problem.code()}"
+        load = f"import {module}", f"kernel = {module}.{path}{self.offered['made_by']}"
+        return write(python_script(problem, load), fault)
 
     def close(self) -> None:
         """See :meth:`Target.close`."""
@@ -186,7 +189,7 @@ class PipeTarget:
         """See :meth:`Target.given_up`."""
         return self.deaths.get(operation, 0) >= MOST_DEATHS
 
-    def code(self, problem: Problem) -> str:
+    def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
         return self.client.code(problem)
 

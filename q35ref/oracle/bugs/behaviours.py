@@ -53,6 +53,18 @@ class InputModified(Behaviour):
     effect = "the next call, or the caller, computes with other numbers"
 
 
+class ChangedEnvironment(Behaviour):
+    """The caller's rounding mode, or another setting of the floating-point unit, is not put back."""
+
+    effect = "all arithmetic after the call is another"
+
+
+class NullResult(Behaviour):
+    """A result that the caller does not want (NULL) is written nevertheless, or the others come out differently."""
+
+    effect = "a crash, or other numbers, for callers that want a part of the results"
+
+
 class StaleOutput(Behaviour):
     """Results are added to what the output held before."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from q35ref.backends.protocol import MatmulResult
-from q35ref.oracle.problem import Problem, array_code
+from q35ref.oracle.problem import Problem
 from q35ref.reference.codec import column_bytes
 from q35ref.reference.lanes import LAYOUTS, group_count
 
@@ -53,6 +53,8 @@ class CCall:
     result: Callable[[dict[str, Any]], Any]
     """From the outputs to what the protocol's method returns."""
     returns_status: bool = True
+    optional: tuple[str, ...] = ()
+    """Outputs for which NULL may be passed."""
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -140,7 +142,8 @@ def _matmul(p: dict[str, Any]) -> CCall:
     )  # fmt: skip
     inputs = [Input(name, p[name]) for name in ("a", "packed", "scale", "offset")]
     arguments: list[Argument] = [*inputs[:2], *settings, *inputs[2:], *outputs]
-    return CCall("q35_matmul", arguments, lambda out: MatmulResult(out["acc"], out["row_sum"], out["out"]))
+    names = tuple(output.name for output in outputs)
+    return CCall("q35_matmul", arguments, lambda out: MatmulResult(*(out[name] for name in names)), optional=names)
 
 
 def _groq_matmul(p: dict[str, Any]) -> CCall:
@@ -197,24 +200,4 @@ ABIS: Final = {
 """By the name that ``--abi`` takes."""
 
 
-def code(call: CCall, library: str) -> str:
-    """Return Python that makes the call and prints its outputs, with ctypes and NumPy alone."""
-    lines = ["import ctypes", "import numpy as np", f"library = ctypes.CDLL({library!r})"]
-    passed = []
-    for argument in call.arguments:
-        if isinstance(argument, Number):
-            passed.append(f"ctypes.c_int{argument.bits}({argument.value})")
-            continue
-        made = array_code(argument.array) if isinstance(argument, Input) else _empty(argument)
-        lines.append(f"{argument.name} = {made}")
-        passed.append(f"{argument.name}.ctypes")
-    lines.append(f"status = library.{call.symbol}({', '.join(passed)})")
-    lines.append(f"print({', '.join([*(['status'] if call.returns_status else []), *(o.name for o in call.outputs)])})")
-    return "\n".join(lines)
-
-
-def _empty(output: Output) -> str:
-    return f"np.zeros({output.shape}, np.{np.dtype(output.dtype).name})"
-
-
-__all__ = ["ABIS", "Abi", "CCall", "Input", "Number", "Output", "code"]
+__all__ = ["ABIS", "Abi", "CCall", "Input", "Number", "Output"]

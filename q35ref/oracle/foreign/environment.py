@@ -44,10 +44,13 @@ class Environment:
         self._libm.fesetenv(self._saved)
 
 
-def describe(before: tuple[int, ...], after: tuple[int, ...]) -> str:
-    """Return what changed between two readings."""
+def change(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[str, str]:
+    """Return the kind of what changed between two readings, and what it was; nothing twice if nothing did."""
+    if before == after:
+        return "", ""
     if X86 and after[1] & FLUSH & ~before[1]:
-        return "flush-to-zero is switched on"
+        return "flush-to-zero", "flush-to-zero is switched on"
     names = ("x87 control word", "MXCSR") if X86 else ("rounding mode",)
     changes = zip(names, before, after, strict=True)
-    return ", ".join(f"{name} 0x{was:X} is now 0x{now:X}" for name, was, now in changes if was != now)
+    told = (f"{name} 0x{was:X} is now 0x{now:X}" for name, was, now in changes if was != now)
+    return "environment", ", ".join(told)

@@ -1,4 +1,4 @@
-"""Where a kernel's arrays lie: amid bytes that must not change, or against pages that must not be touched."""
+"""Where a kernel's arrays lie: amid bytes that must not change, against pages that must not be touched, or sealed."""
 
 import ctypes
 import mmap
@@ -18,6 +18,9 @@ GUARD: Final = -(-(1 << 24) // PAGE) * PAGE
 CANARY: Final = 0xC3
 """What those bytes hold."""
 
+FORBIDDEN: Final = 0
+"""``PROT_NONE``: neither to be read nor to be written."""
+
 Side = Literal["", "after", "before", "odd"]
 """``after``: the array ends at a forbidden page. ``before``: it begins after one. Else neither is near; ``odd``: at an
 address that is a multiple of the element's size alone, as with ``after``."""
@@ -30,20 +33,31 @@ class Room:
         inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE
         self.size, self._inner = size, inner
         self._memory = mmap.mmap(-1, inner + 2 * GUARD)
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
+        self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         for start in (0, GUARD + inner):
-            if libc.mprotect(base + start, GUARD, 0):
-                raise OSError(ctypes.get_errno(), "mprotect")
+            self._protect(start, GUARD, FORBIDDEN)
         self._bytes = np.frombuffer(self._memory, np.uint8)
         self._first = self._last = 0
+        self._sealed = False
+
+    def _protect(self, start: int, length: int, access: int) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+        if libc.mprotect(self._base + start, length, access):
+            raise OSError(ctypes.get_errno(), "mprotect")
+
+    def seal(self, sealed: bool = True) -> None:
+        """Let the array be read alone, or be written again."""
+        if sealed != self._sealed:
+            self._protect(GUARD, self._inner, mmap.PROT_READ | (0 if sealed else mmap.PROT_WRITE))
+            self._sealed = sealed
 
     def hold(self, dtype: Any, shape: tuple[int, ...], side: Side) -> NDArray[Any]:
         """Return an array here; what it holds is not defined."""
         count = int(np.prod(shape, dtype=np.int64))
         length = count * np.dtype(dtype).itemsize
         end, near = GUARD + self._inner, GUARD + SLACK
+        self.seal(False)
         first = {"": near, "odd": near + (end - length) % 64, "before": GUARD, "after": end - length}[side]
         self._first, self._last = first, first + length
         for part in self._slack():
@@ -77,6 +91,10 @@ class Rooms:
         if name not in self._rooms or self._rooms[name].size < needed:
             self._rooms[name] = Room(max(needed, 1 << 16))
         return self._rooms[name].hold(dtype, shape, side)
+
+    def seal(self, name: str) -> None:
+        """See :meth:`Room.seal`."""
+        self._rooms[name].seal()
 
     def damage(self, name: str) -> str:
         """See :meth:`Room.damage`."""

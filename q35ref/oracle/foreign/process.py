@@ -20,6 +20,10 @@ SAID: Final = 300
 """Characters that are kept of what a kernel said last."""
 
 
+MOST_SAID: Final = 1 << 20
+"""Bytes that are kept between two calls of what a kernel says."""
+
+
 class CannotStart(Exception):
     """The kernel cannot be loaded; the text says why."""
 
@@ -50,7 +54,8 @@ class KernelProcess:
         except CannotStart as error:
             return Death("exit", f"it cannot be loaded again: {error}")
         try:
-            return self._exchange(message, self.timeout)
+            answered = self._exchange(message, self.timeout)
+            self._forget_talk()
         except TimeoutError:
             if self._process is not None and self._process.poll() is not None:
                 return self._death()  # what it has started keeps the pipe open
@@ -58,6 +63,12 @@ class KernelProcess:
             return Death("hang", f"no answer within {self.timeout:g} s")
         except (EOFError, OSError, ValueError):
             return self._death()
+        return answered
+
+    def _forget_talk(self) -> None:
+        """Drop what the kernel has said so far, if it is much: its last words are all that is told."""
+        if self._said is not None and os.fstat(self._said.fileno()).st_size > MOST_SAID:
+            self._said.truncate(0)
 
     def close(self) -> None:
         """End the process, if there is one, and all that it started."""
@@ -72,7 +83,7 @@ class KernelProcess:
         """Start the process; return what the kernel offers. Errors: CannotStart."""
         to_read, to_write = os.pipe()
         from_read, from_write = os.pipe()
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(  # noqa: S603 - our own worker
             [sys.executable, "-P", "-m", "q35ref.oracle.foreign.worker", str(to_read), str(from_write)],
             stdin=subprocess.DEVNULL,
@@ -127,6 +138,13 @@ class KernelProcess:
         self._process = self._said = None
 
 
+def ready(stream: Any, event: int, seconds: float) -> bool:
+    """Whether a pipe can be read or written within some seconds; of any number of open files, as select cannot."""
+    poll = select.poll()
+    poll.register(stream, event)
+    return seconds > 0 and bool(poll.poll(1000 * seconds))
+
+
 class _TimedWriter:
     """A pipe that does not block, written until a moment; then it raises TimeoutError."""
 
@@ -138,7 +156,7 @@ class _TimedWriter:
         rest = memoryview(data)
         while rest:
             left = self._until - time.monotonic()
-            if left <= 0 or not select.select([], [self._stream], [], left)[1]:
+            if not ready(self._stream, select.POLLOUT, left):
                 raise TimeoutError
             rest = rest[self._stream.write(rest[: 1 << 16]) or 0 :]
 
@@ -157,7 +175,7 @@ class _Timed:
         parts = bytearray()
         while len(parts) < size:
             left = self._until - time.monotonic()
-            if left <= 0 or not select.select([self._stream], [], [], left)[0]:
+            if not ready(self._stream, select.POLLIN, left):
                 raise TimeoutError
             part = self._stream.read(min(size - len(parts), 1 << 20))
             if not part:

@@ -9,6 +9,7 @@ import ctypes
 import importlib
 import inspect
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -18,12 +19,15 @@ import numpy as np
 
 from q35ref.backends.protocol import OPERATIONS
 from q35ref.oracle.foreign.abi import ABIS, Input, Number, Output
-from q35ref.oracle.foreign.environment import Environment, describe
+from q35ref.oracle.foreign.environment import Environment, change
 from q35ref.oracle.foreign.memory import Rooms, Side
 from q35ref.oracle.foreign.wire import Foreign, encode, receive, send, told
 
 DIE_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG``: whoever kills the oracle ends its kernels too."""
+
+MOST_WRITTEN = 1 << 30
+"""Bytes that a kernel may write to a file, which what it says goes to."""
 
 Faults = list[list[str]]
 """Kind, place, got and expected of each."""
@@ -36,7 +40,8 @@ class Host(Protocol):
         """Return what the kernel has: ``operations``, ``functions``, ``correctly_rounded``, ``threads``."""
 
     def call(self, request: dict[str, Any], rooms: Rooms, environment: Environment) -> dict[str, Any]:
-        """Make a call; return ``result``, ``raised``, ``faults`` and the names of its ``arrays``."""
+        """Make a call; return ``result``, ``raised``, ``faults``, the names of its ``inputs`` and ``outputs``, and of
+        those outputs that are ``optional``."""
 
 
 class PythonHost:
@@ -61,6 +66,7 @@ class PythonHost:
         """See :meth:`Host.call`."""
         inputs = {name: value for name, value in request["arguments"].items() if isinstance(value, np.ndarray)}
         placed = {name: _hold(rooms, name, value, request) for name, value in inputs.items()}
+        _seal(rooms, request)
         before, result, raised = environment.read(), None, None
         try:
             with np.errstate():
@@ -76,7 +82,8 @@ class PythonHost:
             encode(result)
         except (RecursionError, MemoryError, ValueError):
             result = Foreign(type(result).__name__)
-        return {"result": result, "raised": raised, "faults": faults, "arrays": list(inputs)}
+        arrays = {"inputs": list(inputs), "outputs": [], "optional": []}
+        return {"result": result, "raised": raised, "faults": faults, **arrays}
 
 
 class CHost:
@@ -116,6 +123,7 @@ class CHost:
             passed.append(ctypes.c_void_p(array.__array_interface__["data"][0]))
         function = getattr(self.library, call.symbol)
         function.restype = ctypes.c_int if call.returns_status else None
+        _seal(rooms, request)
         before = environment.read()
         status = function(*passed) or 0
         faults = _faults(rooms, inputs, placed, list(outputs), before, environment)
@@ -125,7 +133,9 @@ class CHost:
             "result": tuple(result) if isinstance(result, tuple) else result,
             "raised": f"status {status}" if status else None,
             "faults": faults,
-            "arrays": [*inputs, *outputs],
+            "inputs": list(inputs),
+            "outputs": [output.name for output in call.outputs],
+            "optional": list(call.optional),
         }
 
 
@@ -144,6 +154,11 @@ def _room(rooms: Rooms, output: Output, request: dict[str, Any]) -> Any:
     array = rooms.hold(output.name, output.dtype, output.shape, _side(request, output.name))
     array.view(np.uint8)[...] = request["fill"]
     return array
+
+
+def _seal(rooms: Rooms, request: dict[str, Any]) -> None:
+    for name in request["sealed"]:
+        rooms.seal(name)
 
 
 def _faults(
@@ -165,9 +180,9 @@ def _faults(
     for name, array in inputs.items():
         if placed[name].tobytes() != array.tobytes():
             found.append(["modified input", name, "changed by the call", "left as it was"])
-    if after != before:
-        settings = describe(before, after)
-        found.append(["environment", "floating-point environment", settings, "left as it was"])
+    kind, settings = change(before, after)
+    if kind:
+        found.append([kind, "floating-point environment", settings, "left as it was"])
     return found
 
 
@@ -178,9 +193,15 @@ def host(request: dict[str, Any]) -> Host:
     return PythonHost(request["module"], request["object"])
 
 
+def _only_in(process: int) -> None:
+    """End a copy of the process that the kernel made and let return: two would answer where one was asked."""
+    if os.getpid() != process:
+        os._exit(0)
+
+
 def serve(requests: Any, answers: Any) -> None:
     """Answer requests until there are no more."""
-    environment = Environment()
+    environment, process = Environment(), os.getpid()
     before = environment.read()
     try:
         kernel = host(receive(requests))
@@ -188,21 +209,25 @@ def serve(requests: Any, answers: Any) -> None:
     except (Exception, SystemExit) as error:
         send(answers, {"error": told(error)})
         return
+    _only_in(process)
     after = environment.read()
     environment.restore()
-    send(answers, {**offered, "loading": describe(before, after) if after != before else ""})
+    send(answers, {**offered, "loading": list(change(before, after))})
     rooms = Rooms()
     while True:
         try:
             request = receive(requests)
         except EOFError:
             return
-        send(answers, kernel.call(request, rooms, environment))
+        answer = kernel.call(request, rooms, environment)
+        _only_in(process)
+        send(answers, answer)
 
 
 def main() -> None:
     """Run the process."""
     requests, answers = (int(argument) for argument in sys.argv[1:])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_WRITTEN, MOST_WRITTEN))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
     with os.fdopen(requests, "rb") as incoming, os.fdopen(answers, "wb") as outgoing:
