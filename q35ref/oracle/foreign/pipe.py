@@ -34,11 +34,27 @@ UNSIGNED: Final = {1: "u1", 4: "u4"}
 MOST_LINE: Final = 1 << 28
 """Bytes of an answer."""
 
+GRACE: Final = 0.5
+"""Seconds in which a client that has closed a pipe may end, and in which a line after an unreadable one may come."""
+
+SETTLE: Final = 0.05
+"""Seconds in which the answer may come after a greeting."""
+
+FRUITLESS: Final = 3
+"""Times that a line after an unreadable one is waited for in vain."""
+
+BYTE_ORDER_MARK: Final = "\ufeff"
+
 PARAMETERS: Final = ("scale", "offset")
 """Come before other arrays in a request."""
 
 METHODS: Final = ("minmax", "symmetric")
 """By their numbers in a request."""
+
+SHOWN: Final = 64
+"""Characters that are shown of a line which is not an answer."""
+
+WORD: Final = re.compile(r"\S+")
 
 
 def words(array: NDArray[Any]) -> list[str]:
@@ -78,8 +94,13 @@ def request(problem: Problem) -> str:
 
 def answer(call: CCall, line: str) -> Any:
     """Return the result that a line holds. Errors: ValueError, which says what was expected."""
+    if line.startswith(BYTE_ORDER_MARK):
+        raise ValueError("it begins with a UTF-8 byte order mark")
+    if line.strip() == "?":
+        raise ValueError("it is ?, but the client does this operation")
     found: dict[str, NDArray[Any] | None] = {}
-    rest = line.split()
+    most = sum(int(np.prod(output.shape)) for output in call.outputs)
+    rest = line.split(maxsplit=most)  # what comes after stays text, however long
     for output in call.outputs:
         if rest[:1] == ["-"] and call.symbol == "q35_matmul":
             found[output.name], rest = None, rest[1:]
@@ -96,9 +117,18 @@ def answer(call: CCall, line: str) -> Any:
         bits = np.array([int(word, 16) for word in taken], np.uint64)
         found[output.name] = bits.astype(UNSIGNED[dtype.itemsize]).view(dtype).reshape(output.shape)
     if rest:
-        raise ValueError(f"expected nothing after {call.outputs[-1].name}, got {len(rest)} more words")
+        more = sum(1 for word in rest for _ in WORD.finditer(word))
+        raise ValueError(f"expected nothing after {call.outputs[-1].name}, got {more} more words")
     result = call.result(found)
     return tuple(result) if isinstance(result, MatmulResult) else result
+
+
+class _Ended(Exception):
+    """How a client ended, or was ended, instead of answering."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(text)
+        self.death = Death(kind, text)
 
 
 class PipeClient:
@@ -112,6 +142,7 @@ class PipeClient:
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._absent: dict[str, bool] = {}
+        self._fruitless = 0
         self._start()
 
     def has(self, operation: str) -> bool:
@@ -120,13 +151,13 @@ class PipeClient:
             from q35ref.oracle.cases import smallest
 
             said = self._line(request(smallest(operation)))
-            self._absent[operation] = isinstance(said, str) and said.strip() == "?"
+            self._absent[operation] = isinstance(said, str) and said.strip().strip(BYTE_ORDER_MARK) == "?"
         return not self._absent[operation]
 
     def observe(self, problem: Problem) -> Outcome:
-        """Ask a problem twice."""
+        """Ask a problem twice, but for a first answer that cannot be read."""
         first = self._once(problem)
-        if not first.answered:
+        if not first.answered or isinstance(first.result, Foreign):
             return first
         second = self._once(problem)
         if not second.answered:
@@ -144,13 +175,14 @@ class PipeClient:
     def _once(self, problem: Problem) -> Outcome:
         said = self._line(request(problem))
         if isinstance(said, Death):
-            fault = Mismatch(said.kind, problem.operation, said.text, EXPECTED[said.kind])
-            return Outcome(faults=(fault,), answered=False)
+            return _died(problem, said)
         if said.lstrip().startswith("!"):
             return Outcome(raised=plain(said.strip()[1:].strip()) or "!")
         try:
             return Outcome(answer(CALLS[problem.operation](problem.arguments()), said))
         except ValueError as error:
+            if self._followed():
+                return _died(problem, self._unasked())
             return Outcome(Foreign(plain(f"an answer that cannot be read: {error}")))
 
     def _start(self) -> None:
@@ -167,7 +199,8 @@ class PipeClient:
         except OSError as error:
             self._said.close()
             raise CannotStart(f"{self.command[0] if self.command else 'nothing'}: {error.strerror}") from error
-        self._rest = b""
+        self._rest = bytearray()
+        self._last: str | None = None
 
     def _line(self, text: str) -> str | Death:
         """Send a line and return the one that answers it."""
@@ -177,48 +210,109 @@ class PipeClient:
         except CannotStart as error:
             return Death("exit", f"it cannot be started again: {error}")
         assert self._process is not None
-        if self._rest.strip():
-            extra = self._rest
-            self.close()
-            return Death("exit", f"wrote a line that nobody asked for: {plain(extra.decode(errors='replace'))!r}")
         try:
-            return self._exchange(self._process, f"{text}\n".encode())
-        except TimeoutError:
+            if self._more(0):
+                return self._unasked()
+            settle = SETTLE if self._last is None else 0  # a greeting is taken for the answer, which follows
+            self._last = self._exchange(self._process, f"{text}\n".encode())
+            if self._last.startswith(BYTE_ORDER_MARK):
+                self.close()  # only a first line bears the mark: so each problem shows it
+                return self._last
+            return self._unasked() if self._more(settle) else self._last
+        except _Ended as error:
             self.close()
-            return Death("hang", f"no answer within {self.timeout:g} s")
-        except (EOFError, OSError):
-            return self._death(self._process)
+            return error.death
 
     def _exchange(self, process: subprocess.Popen[bytes], text: bytes) -> str:
-        """Write a line while reading the answer, as neither side need hold all of it."""
+        """Write a line while reading the answer, as neither side need hold all of it. Errors: _Ended."""
         assert process.stdin is not None
         assert process.stdout is not None
-        until, sent = time.monotonic() + self.timeout, memoryview(text)
-        os.set_blocking(process.stdin.fileno(), False)
-        while b"\n" not in self._rest:
+        source, sink = process.stdout.fileno(), process.stdin.fileno()
+        until, sent, end = time.monotonic() + self.timeout, memoryview(text), -1
+        os.set_blocking(sink, False)
+        poll = select.poll()  # unlike select, it knows descriptors from 1024 on
+        poll.register(source, select.POLLIN)
+        poll.register(sink, select.POLLOUT)
+        while end < 0 or sent:
             left = until - time.monotonic()
-            ready = select.select([process.stdout], [process.stdin] if sent else [], [], max(0, left))
-            if left <= 0 or not any(ready):
-                raise TimeoutError
-            if ready[1]:
-                sent = sent[os.write(process.stdin.fileno(), sent[: 1 << 16]) :]
-            if ready[0]:
-                part = os.read(process.stdout.fileno(), 1 << 16)
-                if not part or len(self._rest) > MOST_LINE:
-                    raise EOFError
+            ready = [number for number, _ in poll.poll(max(0.0, 1000 * left))]
+            if left <= 0 or not ready:
+                raise self._late(process, bool(sent), end >= 0)
+            if sink in ready:
+                try:
+                    sent = sent[os.write(sink, sent[: 1 << 16]) :]
+                except OSError:  # it may have answered without reading all
+                    sent, until = sent[:0], min(until, time.monotonic() + GRACE)
+                if not sent:
+                    poll.unregister(sink)
+            if source in ready:
+                part = os.read(source, 1 << 16)
+                if not part:
+                    raise self._closed(process, "output")
+                end = part.find(b"\n") + len(self._rest) if b"\n" in part else -1
                 self._rest += part
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line.decode(errors="replace")
+                if end >= 0:
+                    poll.unregister(source)
+                elif len(self._rest) > MOST_LINE:
+                    raise _Ended("exit", f"an answer of more than {MOST_LINE} bytes; the client was ended")
+        line = self._rest[:end].decode(errors="replace")
+        del self._rest[: end + 1]
+        return line
 
-    def _death(self, process: subprocess.Popen[bytes]) -> Death:
+    def _late(self, process: subprocess.Popen[bytes], unread: bool, answered: bool) -> _Ended:
+        """Return why the time is up."""
+        assert process.stdin is not None
+        poll = select.poll()
+        poll.register(process.stdin, 0)
+        if poll.poll(0) or process.poll() is not None:  # what it has started may keep the pipes open
+            return self._closed(process, "input")
+        within = f"within {self.timeout:g} s"
+        if answered:
+            return _Ended("hang", f"the client answered, but did not read the whole request {within}")
+        start = self._begun()
+        reading = ", nor was the whole request read" if unread else ""
+        return _Ended("hang", f"no answer {within}{f', only {start} without the end of a line' * bool(start)}{reading}")
+
+    def _closed(self, process: subprocess.Popen[bytes], what: str) -> _Ended:
+        """Return how a client ended that no longer reads or writes."""
+        start = self._begun()
+        note = f"; its last line had no end: {start}" if start else ""
         try:
-            status = process.wait(timeout=5)
+            status = process.wait(timeout=GRACE)
         except subprocess.TimeoutExpired:
-            self.close()
-            return Death("crash", "the client closed its output")
-        ended = ending(status, self._said, "the client")
+            return _Ended("exit", f"the client closed its {what}{note}")
+        death = ending(status, self._said, "the client")
+        return _Ended(death.kind, death.text + note)
+
+    def _begun(self) -> str:
+        """Return the beginning of what was read and is no answer, quoted, or nothing."""
+        return repr(_first_line(self._rest)) if self._rest else ""
+
+    def _more(self, seconds: float) -> bool:
+        """Whether there is more than the last answer, or there is within some seconds."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        if not self._rest:
+            poll = select.poll()
+            poll.register(self._process.stdout, select.POLLIN)
+            if poll.poll(1000 * seconds):
+                self._rest += os.read(self._process.stdout.fileno(), 1 << 16)
+        at_start = self._last is None and BYTE_ORDER_MARK.encode().startswith(bytes(self._rest[:4]))
+        return bool(self._rest) and not at_start  # a mark belongs to the first line
+
+    def _followed(self) -> bool:
+        """Whether an answer that cannot be read is followed by another, as a greeting is by the answer."""
+        if self._process is None or self._fruitless == FRUITLESS:
+            return False
+        found = self._more(GRACE)
+        self._fruitless += not found
+        return found
+
+    def _unasked(self) -> Death:
+        """End a client that answers more than it is asked."""
+        when = "before the first request" if self._last is None else f"after {_first_line(self._last.encode())!r}"
         self.close()
-        return ended
+        return Death("exit", f"wrote a line that nobody asked for: {_first_line(self._rest)!r}, {when}")
 
     def close(self) -> None:
         """End the client, if it runs, and all that it started."""
@@ -232,6 +326,21 @@ class PipeClient:
                 with contextlib.suppress(OSError):
                     stream.close()
         self._process = None
+
+
+def _died(problem: Problem, death: Death) -> Outcome:
+    fault = Mismatch(death.kind, problem.operation, death.text, EXPECTED[death.kind])
+    return Outcome(faults=(fault,), answered=False)
+
+
+def _first_line(data: bytes | bytearray) -> str:
+    """Return the start of what a client wrote, up to the end of the line.
+
+    >>> _first_line(b"05 FE\\r\\nmore"), _first_line(200 * b"0")[60:]
+    ('05 FE', '0000...')
+    """
+    line = bytes(data[:256]).decode(errors="replace").partition("\n")[0].rstrip("\r")
+    return plain(line if len(line) <= SHOWN else line[:SHOWN] + "...")
 
 
 __all__ = ["PipeClient", "answer", "request", "words"]
