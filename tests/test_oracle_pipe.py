@@ -248,6 +248,10 @@ def test_vectors_put_to_a_client_that_dies_say_so(client: Write, tmp_path: Path)
     assert [(found.kind, found.got) for result in results for found in result.findings] == [
         ("exit", "the client ended with status 3")
     ]
+    later = list(replay_vectors(target, vectors.committed_directory(), lambda name: name.startswith("vectors.pack")))
+    assert {result.name: result.reason for result in later}["vectors.pack_dense"] == (
+        "given up: the target ended or hung in earlier calls of pack"
+    )
     target.close()
 
 

@@ -111,7 +111,9 @@ def _replay(kernel: Target, name: str, lack: str, found: list[Vector], command: 
         if verdict.mismatch is not None:
             failed.append((vector, verdict.mismatch))
     if not posed:
-        return Result(name, "vectors", PROMISE, "not checked", reason="the target cannot be asked any of them")
+        given_up = f"given up: the target ended or hung in earlier calls of {operation}"
+        reason = given_up if kernel.given_up(operation) else "the target cannot be asked any of them"
+        return Result(name, "vectors", PROMISE, "not checked", reason=reason)
     return Result(
         name,
         "vectors",
