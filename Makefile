@@ -77,6 +77,7 @@ vectors: $(VENV)/installed-test
 claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.assurance --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench.page --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.planted.page --check
 
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md

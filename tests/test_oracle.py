@@ -103,6 +103,15 @@ def test_the_printed_code_repeats_the_finding(name: str) -> None:
     assert not np.array_equal(results[0], results[1])
 
 
+@pytest.mark.parametrize(("name", "size"), [("LanesSwapped", 1), ("OrderSwapped", 6), ("MinusOneTwentyEight", 5)])
+def test_a_finding_tells_the_size_of_its_input(name: str, size: int) -> None:
+    [*_, first] = check(BUGS[name], only=[SMALLEST[name][0]]).failures
+    scope: dict[str, Any] = {}
+    exec(first.findings[0].code.rpartition("\n")[0], scope)  # noqa: S102
+    arrays = [value for key, value in scope.items() if isinstance(value, np.ndarray) and key != "packed"]
+    assert first.findings[0].input_size == sum(array.size for array in arrays) == size
+
+
 def test_every_bug_class_has_a_description_and_an_effect() -> None:
     assert set(SMALLEST) == set(KERNELS)
     for bug in BUGS.values():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from q35ref.backends.native.build import SOURCES, CompilerError, compiler
+from q35ref.backends.native.build import CompilerError, compiler
 from q35ref.oracle import TargetError, TargetOptions, check, resolve
 from q35ref.oracle.bugs import BUGS
 from q35ref.oracle.cases import problems
@@ -17,6 +17,7 @@ from q35ref.oracle.foreign.memory import SLACK, Rooms, Side
 from q35ref.oracle.foreign.wire import Foreign, decode, encode
 from q35ref.oracle.judge import FAULTS
 from tests.kernels import planted
+from tools.planted.kernels import c_library
 
 FOLDER = Path(__file__).parent / "kernels"
 ROOT = Path(__file__).parents[1]
@@ -38,18 +39,6 @@ except CompilerError as error:
 needs_compiler = pytest.mark.skipif(bool(NO_COMPILER), reason=NO_COMPILER)
 
 
-def library(folder: Path, name: str = "") -> Path:
-    """Compile the planted C kernel, with one bug or with none."""
-    made = folder / f"{name or 'right'}.so"
-    flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-ffp-contract=off", "-fPIC", "-shared", "-pthread"]
-    sources = [str(FOLDER / f"{part}.c") for part in ("codes", "weights", "matmul")]
-    planted_bug = [f"-DPLANT={name}"] if name else []
-    command = [*compiler(), *flags, f"-I{SOURCES}", *planted_bug, *sources, "-o", str(made), "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return made
-
-
 def first_operation(operations: str) -> str:
     """Return the operation in which a planted bug is looked for."""
     return operations.split(", ")[0]
@@ -61,7 +50,7 @@ def first_operation(operations: str) -> str:
 def test_each_bug_in_c_is_found_and_named(name: str, operations: str, tmp_path: Path) -> None:
     """All that else there is to check is checked."""
     operation = first_operation(operations)
-    report = check(f"c:{library(tmp_path, name)}", only=[f"{operation}.*", "calibrate.*"], options=patience(name))
+    report = check(f"c:{c_library(tmp_path, name)}", only=[f"{operation}.*", "calibrate.*"], options=patience(name))
     assert report.exit_status == 1
     assert {result.status for result in report.results if result.operation == "calibrate"} == {"passed"}
     finding = report.failures[0].findings[0]
@@ -74,7 +63,7 @@ def test_each_bug_in_c_is_found_and_named(name: str, operations: str, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 11))
 def test_a_correct_kernel_in_c_passes_whatever_the_seed(seed: int, tmp_path: Path) -> None:
-    report = check(f"c:{library(tmp_path)}", seed=seed, only=["*"] if seed == 1 else ["[pum]*"])
+    report = check(f"c:{c_library(tmp_path)}", seed=seed, only=["*"] if seed == 1 else ["[pum]*"])
     assert report.failures == []
 
 
@@ -103,7 +92,7 @@ def test_every_planted_kernel_has_a_class() -> None:
 
 @needs_compiler
 def test_the_printed_code_repeats_the_finding_without_the_oracle(tmp_path: Path) -> None:
-    made = library(tmp_path, "WideSignMissing")
+    made = c_library(tmp_path, "WideSignMissing")
     finding = check(f"c:{made}", only="unpack.integers").failures[0].findings[0]
     assert "q35ref" not in finding.code
     done = subprocess.run([sys.executable, "-c", finding.code], capture_output=True, text=True, check=False)

@@ -86,10 +86,13 @@ class ReferenceBackend:
         w = np.empty(q.shape, np.float32)
         for j in range(q.shape[1]):
             scales, offsets = exact_values(scale[:, j]), exact_values(offset[:, j])
+            restored: dict[tuple[int, int, int], float] = {}  # a group has no more than 24 values
             for row, integer in enumerate(q[:, j].tolist()):
-                g = groups[row]
-                value = reference.dequantize(integer, scales[g], offsets[g], row, narrow_gain)
-                w[row, j] = reference.to_float32(value)
+                place = groups[row], row % 2, integer
+                if place not in restored:
+                    value = reference.dequantize(integer, scales[place[0]], offsets[place[0]], row, narrow_gain)
+                    restored[place] = reference.to_float32(value)
+                w[row, j] = restored[place]
         return w
 
     def quantize_activations(self, x: Float32) -> tuple[Float32, Int8]:

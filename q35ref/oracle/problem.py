@@ -83,6 +83,11 @@ class Problem:
         return self.k * self.n * self.m
 
     @property
+    def input_size(self) -> int:
+        """Numbers in its arrays: what there is to read. Of packed arrays the integers count."""
+        return sum(array.size for array in self.arrays.values())
+
+    @property
     def refusal(self) -> bool:
         """Whether the kernel must refuse: the weights hold a NaN or an infinity."""
         return self.operation == "quantize" and not np.isfinite(self.arrays["w"]).all()

@@ -130,11 +130,18 @@ def _replay(kernel: Target, name: str, lack: str, found: list[Vector], command: 
 
 def _finding(kernel: Target, found: list[Vector], failed: list[tuple[Vector, Mismatch]], again: str) -> Finding:
     """Report the smallest failing vector."""
-    vector, mismatch = min(failed, key=lambda pair: sum(array.size for array in pair[0].problem.arrays.values()))
+    vector, mismatch = min(failed, key=lambda pair: pair[0].problem.input_size)
     bugs = FAULTS.get(mismatch.kind) or fitting_flags(found, {one.id for one, _ in failed})
-    place = f"{vector.id}, {mismatch.place}"
-    code = kernel.code(vector.problem, mismatch)
-    return Finding(mismatch.kind, place, mismatch.got, mismatch.expected, code, again, bugs)
+    return Finding(
+        mismatch.kind,
+        f"{vector.id}, {mismatch.place}",
+        mismatch.got,
+        mismatch.expected,
+        kernel.code(vector.problem, mismatch),
+        again,
+        bugs,
+        input_size=vector.problem.input_size,
+    )
 
 
 def fitting_flags(found: list[Vector], failed: set[str]) -> tuple[str, ...]:

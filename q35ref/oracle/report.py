@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the JSON report."""
 
 BEHAVES = ".behaves"
@@ -42,6 +42,8 @@ class Finding:
     """Bug classes that explain what was given, the likeliest first."""
     note: str = ""
     """What else there is to know."""
+    input_size: int = 0
+    """Numbers in the arrays of the smallest input found, packed integers one by one; 0 where there is none."""
 
 
 @dataclass(frozen=True)

@@ -185,8 +185,9 @@ class _Runner:
         elif tally.absent:
             tally.failures = len(tally.absent)
             got = f"None in {tally.failures} of {tally.failures + tally.cases} calls"
-            code, again = self.kernel.code(tally.absent[0]), self.command(rule.name)
-            findings = (Finding("shape", rule.operation, got, "a result in all calls or in none", code, again),)
+            problem, told = tally.absent[0], "a result in all calls or in none"
+            code, again = self.kernel.code(problem), self.command(rule.name)
+            findings = (Finding("shape", rule.operation, got, told, code, again, input_size=problem.input_size),)
         return Result(
             rule.name,
             rule.operation,
@@ -248,6 +249,7 @@ class _Runner:
             self.command(rule.name),
             bugs,
             note,
+            smallest.problem.input_size,
         )
 
     def _witness(self, rule: Rule, problem: Problem, like: Mismatch) -> Witness | None:

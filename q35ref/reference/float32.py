@@ -35,7 +35,9 @@ def exact(name: str, value: Number) -> Fraction:
     Errors: TypeError for anything but int, float and Fraction, ValueError for NaN and infinities; both name the
     argument.
     """
-    if not isinstance(value, int | float | Fraction):
+    if isinstance(value, Fraction):
+        return value
+    if not isinstance(value, int | float):
         raise TypeError(f"{name}: expected int, float or Fraction, got {type(value).__name__}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{name}: expected a finite number, got {value}")

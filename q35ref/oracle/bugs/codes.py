@@ -218,12 +218,30 @@ class _Tail(Bug):
 
 
 class OddTail(_Tail):
-    """The last row of an odd K is left out."""
+    """The last row of an odd K is left out, or lies in the narrow field."""
 
-    effect = "one row of weights is zero"
+    effect = "one row of weights is zero, or wrapped"
+
+    def __init__(self, dropped: bool = True) -> None:
+        self._dropped = dropped
+
+    @classmethod
+    def variants(cls) -> Sequence[Bug]:
+        """The row is dropped; it is kept in the field of the other lane."""
+        return [cls(), cls(dropped=False)]
 
     def kept(self, k: int) -> int:
-        return k - k % 2
+        return k - k % 2 if self._dropped else k
+
+    def pack(self, q: Int8, layout: Layout) -> UInt8:
+        moved = len(q) % 2 and not self._dropped
+        return super().pack(np.insert(q, len(q) - 1, 0, axis=0) if moved else q, layout)
+
+    def unpack(self, packed: UInt8, k: int, layout: Layout) -> Int8:
+        moved = k % 2 and not self._dropped
+        return (
+            np.delete(super().unpack(packed, k + 1, layout), -2, axis=0) if moved else super().unpack(packed, k, layout)
+        )
 
 
 class BlockTail(_Tail):
