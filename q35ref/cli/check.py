@@ -12,6 +12,7 @@ from q35ref.oracle.cases import LEVELS
 from q35ref.oracle.foreign.abi import ABIS
 from q35ref.oracle.html import to_html
 from q35ref.oracle.targets import DEFAULTS
+from q35ref.reference.lanes import LAYOUTS
 from q35ref.vectors import VectorFileError
 
 MOST_FINDINGS = 20
@@ -39,6 +40,10 @@ MOST_FINDINGS = 20
     show_default=True,
     help="Seconds that a call of a foreign kernel may take.",
 )
+@click.option("--layout", "layouts", multiple=True, type=click.Choice(LAYOUTS), help="The kernel has only these.")
+@click.option("--gain", "gains", multiple=True, type=click.IntRange(1, 2), help="The kernel has only these.")
+@click.option("--group-size", "group_sizes", multiple=True, type=click.IntRange(0), help="The kernel has only these.")
+@click.option("--k-multiple", type=click.IntRange(1, 4096), default=1, help="The kernel wants K a multiple of this.")
 @click.option("--correctly-rounded", is_flag=True, help="Ask a c: or pipe: target for correct rounding too.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the report as JSON.")
 @click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write the report as one HTML page.")
@@ -53,6 +58,10 @@ def check(
     quiet: bool,
     abi: str,
     timeout: float,
+    layouts: tuple[str, ...],
+    gains: tuple[int, ...],
+    group_sizes: tuple[int, ...],
+    k_multiple: int,
     correctly_rounded: bool,
     json_path: Path | None,
     html_path: Path | None,
@@ -64,12 +73,18 @@ def check(
     shared library with some of the functions of q35_abi.h, or of --abi) or pipe:COMMAND (a program that answers a line
     for a line). What it lacks is not checked. The last three run in a process of their own: that they crash, hang or
     write where they may not is a finding like others. Each failure prints the smallest input that was found, what was
-    given and what was expected, and how to run it again.
+    given and what was expected, and how to run it again. A kernel that has a part of the format alone says so with
+    --layout, --gain, --group-size and --k-multiple; they may be repeated but for the last.
 
     Exit status: 0 all passed, 1 a check failed, 2 wrong usage or nothing was checked.
     """
     operations = [name for name in require.split(",") if name]
-
+    reports = [path for path in (json_path, html_path, junit_path) if path is not None]
+    if len(set(reports)) < len(reports):
+        raise UsageProblem("--json, --html, --junit: expected different files")
+    for wanted in reports:
+        if wanted.is_dir() or not wanted.absolute().parent.is_dir():
+            raise UsageProblem(f"{wanted}: expected a file in a folder that is there")
     left = MOST_FINDINGS
 
     def show(result: oracle.Result) -> None:
@@ -79,6 +94,7 @@ def check(
         left = max(0, left - len(result.findings))
 
     try:
+        domain = oracle.Domain(layouts, gains, group_sizes, k_multiple)
         report = oracle.check(
             target,
             level=level,
@@ -87,7 +103,7 @@ def check(
             only=only,
             vectors=vector_path,
             on_result=show,
-            options=oracle.TargetOptions(abi, timeout, correctly_rounded),
+            options=oracle.TargetOptions(abi, timeout, correctly_rounded, domain),
         )
     except (ValueError, RuntimeError, VectorFileError) as error:
         raise UsageProblem(str(error)) from error

@@ -3,6 +3,7 @@
 from itertools import islice
 
 from q35ref.oracle.cases import problems
+from q35ref.oracle.domain import Domain
 from q35ref.oracle.problem import Problem, unfold
 from q35ref.oracle.report import ConformanceError, Finding, Report, Result
 from q35ref.oracle.run import check
@@ -20,6 +21,7 @@ def problem(kind: str, *, level: int, seed: int, index: int) -> Problem:
 
 __all__ = [
     "ConformanceError",
+    "Domain",
     "Finding",
     "Problem",
     "Report",

@@ -45,7 +45,8 @@ def generate(operation: str, level: int, seed: int) -> list[Vector]:
     bugs = {name: bug.variants()[0] for name, bug in KERNELS.items() if operation in bug.operations}
     found = []
     for kind in kinds:
-        for index, problem in enumerate(problems(kind, level, seed)):
+        for index, posed in enumerate(problems(kind, level, seed)):
+            problem = posed.judged[0] if posed.judged else posed
             vector = from_problem(f"calls/{operation}/{kind}/{index}", problem)
             flags = tuple(name for name, bug in bugs.items() if _goes_wrong(bug, vector))
             found.append(replace(vector, flags=flags))

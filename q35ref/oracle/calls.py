@@ -1,11 +1,12 @@
 """Calling a kernel: what it returned or refused, and what it did beside its work."""
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from q35ref.oracle.judge import REFUSAL, Malformed, Mismatch, Rule, Verdict
+from q35ref.oracle.judge import REFUSAL, Absent, Malformed, Mismatch, Rule, Verdict
 from q35ref.oracle.problem import Problem
 
 
@@ -21,6 +22,8 @@ class Outcome:
     """What the kernel did beside its work, one of a kind."""
     answered: bool = True
     """Whether the kernel lived to return or refuse."""
+    also: tuple[Any, ...] = ()
+    """Results of the same call at other addresses, where floats within a bound may differ: judged too."""
 
 
 class Unanswered(Exception):
@@ -97,7 +100,7 @@ def _kept(result: Any) -> Any:
 
 
 def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:
-    """Say whether a call keeps a rule.
+    """Say whether a call keeps a rule; of a large problem, whether the part of it that is judged does.
 
     Raises :class:`Absent` for a result that the kernel leaves out, :class:`Unanswered` where there is none to judge.
     """
@@ -112,7 +115,33 @@ def judge(rule: Rule, problem: Problem, outcome: Outcome) -> Verdict:
         return Verdict(judged=1) if refused else rule.judge(problem, outcome.result)
     if outcome.raised is not None:
         return Verdict(Mismatch("raised", problem.operation, outcome.raised, "a result"))
+    verdict = _judge_result(rule, problem, outcome.result)
+    for result in outcome.also:
+        with contextlib.suppress(Absent):
+            verdict = verdict if verdict.mismatch else _judge_result(rule, problem, result)
+    return verdict
+
+
+def _judge_result(rule: Rule, problem: Problem, result: Any) -> Verdict:
+    problem, result = judged_part(problem, result)
     try:
-        return rule.judge(problem, outcome.result)
+        return rule.judge(problem, result)
     except Malformed as error:
         return Verdict(error.mismatch)
+
+
+def judged_part(problem: Problem, result: Any) -> tuple[Problem, Any]:
+    """Return a problem and its result, cut to what is judged of them."""
+    judged = problem.judged
+    if judged is None:
+        return problem, result
+    part, where = judged
+    if isinstance(result, tuple):
+        return part, tuple(_cut(problem, each, where) for each in result)
+    return part, _cut(problem, result, where)
+
+
+def _cut(problem: Problem, array: Any, where: slice) -> Any:
+    """Cut an array of a matmul's results to some columns; row sums have none."""
+    columns = type(array) is np.ndarray and array.shape[1:2] == (problem.n,)
+    return array[:, where] if columns else array

@@ -35,7 +35,13 @@ TILED_SHAPES = (
 )
 """Rows, columns and group size around the widths by which kernels are tiled, with groups of the sizes in use."""
 
-ACTIVATION_ROWS = (1, 2, 3, 5, 8, 17)
+LONG_SHAPES = ((4099, 1, 32), (1500, 2, 512), (33, 129, 16))
+"""Rows, columns and group size beyond the blocks in which kernels work, with more groups than fit a small table."""
+
+LARGE_SHAPE = (1024, 300, 128)
+"""Rows, columns and group size beyond the work from which on kernels start threads."""
+
+ACTIVATION_ROWS = (1, 2, 3, 5, 8, 17, 33)
 """Rows of activations: one, few, and around the heights by which kernels are tiled."""
 
 LEVELS = (1, 2, 3)
@@ -104,7 +110,7 @@ def shapes(level: int, rng: Rng) -> Iterator[tuple[int, int, int, int]]:
     for k in EDGE_ROWS:
         for group_size, gain in product(GROUPINGS if k > 1 else (0,), NARROW_GAINS):
             yield k, 1 + k % 3, group_size, gain
-    for index, (k, n, group_size) in enumerate(TILED_SHAPES):
+    for index, (k, n, group_size) in enumerate((*TILED_SHAPES, *LONG_SHAPES)):
         yield k, n, group_size, 2 - index % 2
     for _ in range(SAMPLES[level]):
         k, n = int(rng.integers(1, 40 * level)), int(rng.integers(1, 5))
@@ -133,6 +139,8 @@ def pack_cases(level: int, rng: Rng) -> Iterator[Problem]:
         yield Problem("pack", 2, {"q": every_pair()}, layout)
         for k, n, _, _ in shapes(level, rng):
             yield Problem("pack", k, {"q": integers(k, n, rng)}, layout)
+    k, n, _ = LARGE_SHAPE
+    yield Problem("pack", k, {"q": integers(k, n, rng)}, "dense")
 
 
 def unpack_cases(level: int, rng: Rng) -> Iterator[Problem]:
@@ -151,6 +159,9 @@ def weights_cases(level: int, rng: Rng) -> Iterator[NDArray[np.float32]]:
         yield np.clip(rng.normal(0, size, (33, 3)), -LARGEST, LARGEST).astype(np.float32)
     for value in (0.0, -1.5, 2.0**-149, LARGEST):
         yield np.full((17, 2), value, np.float32)
+    mixed = rng.normal(0, 1, (65, 5)).astype(np.float32)
+    mixed[:, [1, 4]], mixed[16:32] = 0, 0
+    yield mixed
     yield np.array([[-LARGEST], [LARGEST]], np.float32)
     yield np.array([[0.0], [2.0**-149]], np.float32)
     yield np.array([[1e-30], [16777215.0], [-1e-30]], np.float32)
@@ -165,6 +176,14 @@ def calibrate_cases(level: int, rng: Rng) -> Iterator[Problem]:
         for method in ("minmax", "symmetric"):
             group_size = GROUPINGS[index % len(GROUPINGS)]
             yield Problem("calibrate", len(w), {"w": w}, group_size=group_size, method=method)
+    k, n, group_size = LARGE_SHAPE
+    large = rng.normal(0, 1, (k, n)).astype(np.float32)
+    for method in ("minmax", "symmetric"):
+        yield Problem("calibrate", k, {"w": large}, group_size=group_size, method=method)
+    zeros = rng.normal(0, 1, (65, 3)).astype(np.float32)
+    zeros[:, 1], zeros[16:48] = 0, 0
+    for method, group_size in product(("minmax", "symmetric"), (0, 16)):
+        yield Problem("calibrate", len(zeros), {"w": zeros}, group_size=group_size, method=method)
 
 
 def quantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
@@ -186,15 +205,21 @@ def quantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
     far = np.array([[LARGEST, -LARGEST], [-LARGEST, LARGEST]], np.float32)
     small, zero = np.full((1, 2), 2.0**-149, np.float32), np.zeros((1, 2), np.float32)
     yield Problem("quantize", 2, {"w": far, "scale": small, "offset": zero})
+    k, n, group_size = LARGE_SHAPE
+    scale, offset = parameters(k, n, group_size, rng)
+    w = near_ties(k, scale, offset, group_size, 2, rng)
+    yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, "byte", group_size, 2)
 
 
 def refusal_cases(level: int, rng: Rng) -> Iterator[Problem]:
-    """Yield problems of ``quantize`` that must be refused: one weight is a NaN or an infinity."""
-    for value, (k, row) in product((np.nan, np.inf, -np.inf), ((1, 0), (2, 1), (40, 17))):
-        w = rng.normal(0, 1, (k, 2)).astype(np.float32)
-        w[row, 1] = value
-        scale, offset = parameters(k, 2, 16, rng)
-        yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, group_size=16)
+    """Yield problems of ``quantize`` that must be refused: one weight, first, last or anywhere, is no number."""
+    sizes = [(1, 2), (2, 2), (40, 2), (1000, 3), *((int(k), int(n)) for k, n in rng.integers(1, 130, (4 * level, 2)))]
+    for value, (k, n) in product((np.nan, np.inf, -np.inf), sizes):
+        for place in (0, k * n - 1, int(rng.integers(k * n))):
+            w = rng.normal(0, 1, (k, n)).astype(np.float32)
+            w.T.flat[place] = value
+            scale, offset = parameters(k, n, 16, rng)
+            yield Problem("quantize", k, {"w": w, "scale": scale, "offset": offset}, group_size=16)
 
 
 def dequantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
@@ -208,6 +233,10 @@ def dequantize_cases(level: int, rng: Rng) -> Iterator[Problem]:
             offset = np.ldexp(offset, exponent).astype(np.float32)
             q = integers(k, n, rng)
             yield Problem("dequantize", k, {"q": q, "scale": scale, "offset": offset}, "byte", group_size, gain)
+    k, n, group_size = LARGE_SHAPE
+    scale, offset = parameters(k, n, group_size, rng)
+    large: dict[str, Array] = {"q": integers(k, n, rng), "scale": scale, "offset": offset}
+    yield Problem("dequantize", k, large, "byte", group_size, 2)
 
 
 def activations_cases(level: int, rng: Rng) -> Iterator[Problem]:
@@ -223,6 +252,8 @@ def activations_cases(level: int, rng: Rng) -> Iterator[Problem]:
         nudged = np.nextafter(ties, towards).astype(np.float32)
         nudged[:, 0] = largest
         yield Problem("quantize_activations", 40, {"x": nudged})
+    k, m, _ = LARGE_SHAPE
+    yield Problem("quantize_activations", k, {"x": rng.normal(0, 1, (m, k)).astype(np.float32)})
 
 
 def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
@@ -230,16 +261,31 @@ def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
     lengths = {1: (514, 26_501), 2: (514, 26_501, 300_001), 3: (514, 26_501, 300_001, MAX_GROUP_ROWS)}
     for k, (numbers, gain) in product(lengths[level], zip(EXTREMES, (2, 2, 1), strict=True)):
         yield _extreme(k, numbers, "dense", 0, gain, None)
+    yield _matmul_problem(1, lengths[level][1], 1, "dense", 0, 2, rng)
     for index, (k, n, group_size, gain) in enumerate(shapes(level, rng)):
         m = ACTIVATION_ROWS[index % len(ACTIVATION_ROWS)]
-        a = rng.integers(-128, 128, (m, k)).astype(np.int8)
-        scale, offset = parameters(k, n, group_size, rng) if index % 4 else regime(index // 4, k, n, group_size)
-        q = integers(k + k % 2, n, rng)
-        arrays: dict[str, Array] = {"a": a, "q": q, "scale": scale, "offset": offset}
-        yield Problem("matmul", k, arrays, LAYOUTS[index % 2], group_size, gain)
+        made = _matmul_problem(m, k, n, LAYOUTS[index % 2], group_size, gain, rng)
+        if index % 4 == 0:
+            scale, offset = regime(index // 4, k, n, group_size)
+            made = replace(made, arrays={**made.arrays, "scale": scale, "offset": offset})
+        yield made
     for layout, gain, group_size in product(LAYOUTS, NARROW_GAINS, (0, 128)):
         for numbers in EXTREMES:
             yield _extreme(514, numbers, layout, group_size, gain, rng)
+        zeros = _matmul_problem(3, 70, 5, layout, group_size // 4, gain, rng)
+        zeros.arrays["a"][1], zeros.arrays["q"][:, 2], zeros.arrays["offset"][:, ::2] = 0, 0, -0.0
+        yield zeros
+    k, n, group_size = LARGE_SHAPE
+    for m, layout, gain in product((2, 3), LAYOUTS, NARROW_GAINS):  # as many as there are kinds of calls
+        yield _matmul_problem(m, k, n, layout, group_size, gain, rng)
+
+
+def _matmul_problem(m: int, k: int, n: int, layout: str, group_size: int, gain: int, rng: Rng) -> Problem:
+    """Return a problem with random numbers."""
+    scale, offset = parameters(k, n, group_size, rng)
+    a, q = rng.integers(-128, 128, (m, k)).astype(np.int8), integers(k + k % 2, n, rng)
+    arrays: dict[str, Array] = {"a": a, "q": q, "scale": scale, "offset": offset}
+    return Problem("matmul", k, arrays, layout, group_size, gain)
 
 
 def _extreme(

@@ -30,6 +30,10 @@ class Mismatch:
     """What the kernel gave, in hexadecimal and decimal."""
     expected: str
     """What the rule allows, in hexadecimal and decimal."""
+    threads: int = 1
+    """Threads of the call in which it shows."""
+    left_out: tuple[str, ...] = ()
+    """Results that are not asked for in that call."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +299,8 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "environment": ("ChangedEnvironment",),
     "null result": ("NullResult",),
     "stale output": ("StaleOutput",),
+    "stale cache": ("StaleCache",),
+    "changed result": ("ReusedResult",),
     "thread dependent": ("ThreadRace",),
     "not repeatable": ("ThreadRace", "StaleOutput"),
 }

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from q35ref import reference
+from q35ref.backends.numpy import NumpyBackend, codec
 from q35ref.backends.reference import ReferenceBackend, exact_values
-from q35ref.reference.lanes import NARROW, WIDE, group_rows
+from q35ref.reference.lanes import LAYOUTS, NARROW, WIDE, group_rows
 from q35ref.reference.matmul import Output
 
 Array = NDArray[Any]
@@ -45,6 +46,13 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 PACKED_OPERATIONS = ("unpack", "matmul")
 """Operations that are given packed bytes."""
+
+LARGE = 1 << 18
+"""Weights from which on the reference is too slow: the NumPy backend says what is right, which is checked against it;
+of a matmul, some columns alone are judged."""
+
+JUDGED = 3
+"""Those columns: the first, middle or last ones, by the layout and the gain."""
 
 INLINE = 800
 """Arrays are written out in code up to this many characters."""
@@ -88,6 +96,17 @@ class Problem:
         return sum(array.size for array in self.arrays.values())
 
     @property
+    def large(self) -> bool:
+        """Whether the reference would take seconds for it."""
+        width = self.m if "x" in self.arrays else self.n
+        return width > JUDGED and self.k * width >= LARGE
+
+    @property
+    def work(self) -> int:
+        """What it costs to judge, in numbers."""
+        return (self.judged[0].size if self.judged else 4000) if self.large else self.size
+
+    @property
     def refusal(self) -> bool:
         """Whether the kernel must refuse: the weights hold a NaN or an infinity."""
         return self.operation == "quantize" and not np.isfinite(self.arrays["w"]).all()
@@ -108,7 +127,8 @@ class Problem:
     @cached_property
     def expected(self) -> Any:
         """What the reference returns for the call."""
-        return getattr(ReferenceBackend(), self.operation)(**self.arguments())
+        backend = NumpyBackend() if self.large else ReferenceBackend()
+        return getattr(backend, self.operation)(**self.arguments())
 
     @cached_property
     def entries(self) -> list[list[Output]]:
@@ -133,10 +153,23 @@ class Problem:
         values |= {"k": self.k, "layout": self.layout, "group_size": self.group_size}
         values |= {"narrow_gain": self.narrow_gain, "method": self.method}
         if self.operation in PACKED_OPERATIONS:
-            columns = self.arrays["q"].T.tolist()
-            packed = [list(reference.pack_column(column, _layout(self.layout))) for column in columns]
-            values["packed"] = np.array(packed, np.uint8)
+            values["packed"] = self._packed()
         return {name: values[name] for name in ARGUMENTS[self.operation]}
+
+    def _packed(self) -> Array:
+        layout, q = _layout(self.layout), self.arrays["q"]
+        if self.large:
+            return codec.pack(q, layout)
+        return np.array([list(reference.pack_column(column, layout)) for column in q.T.tolist()], np.uint8)
+
+    @property
+    def judged(self) -> "tuple[Problem, slice] | None":
+        """The part of a large matmul that is judged, and its columns; nothing if that is all of it."""
+        if not self.large or self.operation != "matmul":
+            return None
+        start = (LAYOUTS.index(self.layout) + self.narrow_gain - 1) * (self.n - JUDGED) // 2
+        columns = slice(start, start + JUDGED)
+        return self.restrict(columns=columns), columns
 
     def restrict(
         self, rows: slice | None = None, columns: slice | None = None, activations: slice | None = None
@@ -178,18 +211,6 @@ class Problem:
     def with_array(self, name: str, values: Array) -> "Problem":
         """Return the problem with one array replaced."""
         return replace(self, arrays={**self.arrays, name: values}, origin="")
-
-    def for_groq_mvp(self) -> "Problem | None":
-        """Return the nearest problem that the drafts' interface has: layout byte, gain 1, one group, an even K."""
-        even = self.k - self.k % 2
-        if self.operation != "matmul" or not even:
-            return None
-        if (self.k, self.layout, self.group_size, self.narrow_gain) == (even, "byte", 0, 1):
-            return self
-        first = self.restrict(rows=slice(0, even)) if even < self.k else self
-        parameters = {name: first.arrays[name][:1] for name in ("scale", "offset")}
-        plain = replace(first, layout="byte", group_size=0, narrow_gain=1, arrays={**first.arrays, **parameters})
-        return replace(plain, origin=f"{self.origin}.for_groq_mvp()" if self.origin else "")
 
     def code(self, kernel: str = "kernel") -> str:
         """Return Python that makes the input and calls ``kernel``; only NumPy and q35ref are needed."""

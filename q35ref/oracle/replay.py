@@ -6,6 +6,7 @@ from pathlib import Path
 
 from q35ref import vectors
 from q35ref.oracle.call_files import load as load_calls
+from q35ref.oracle.domain import WHOLE, Domain
 from q35ref.oracle.judge import FAULTS, Mismatch, Verdict
 from q35ref.oracle.report import Finding, Result
 from q35ref.oracle.suite import MANIFEST, verify
@@ -25,6 +26,7 @@ def replay_vectors(
     path: Path | str,
     wanted: Callable[[str], bool] = lambda name: True,
     command: Callable[[str], str] = lambda name: f"replay_vectors(kernel, path)  # {name}",
+    domain: Domain = WHOLE,
 ) -> Iterator[Result]:
     """Yield a result for each vector file: one JSON file, a folder of them, or a folder of ``q35ref vectors``.
 
@@ -45,7 +47,11 @@ def replay_vectors(
     for file, is_calls in found:
         name = f"vectors.{'calls.' if is_calls else ''}{file.stem}"
         if wanted(name):
-            yield _replay(kernel, name, *(_calls(file) if is_calls else _committed(file)), command)
+            lack, all_of_it = _calls(file) if is_calls else _committed(file)
+            inside = [vector for vector in all_of_it if domain.nearest(vector.problem) is vector.problem]
+            if all_of_it and not inside:
+                lack = f"no vector has {domain}"
+            yield _replay(kernel, name, lack, inside, command)
 
 
 def _files(path: Path) -> Iterator[tuple[Path, bool]]:

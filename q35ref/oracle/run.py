@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -58,18 +57,18 @@ def check(
         if not any(fnmatchcase(rule.name, p) for rule in RULES if rule.operation == operation for p in patterns):
             raise ValueError(f"require: {operation} is left out by only = {', '.join(patterns)}")
     kernel = resolve(target, options)
-    report = Report(kernel.name, level, seed, __version__)
+    report = Report(kernel.name, level, seed, __version__, domain=str(options.domain))
     command = _command(target, report, options, vectors)
 
     def wanted(check_name: str) -> bool:
         return any(fnmatchcase(check_name, pattern) for pattern in patterns)
 
     if vectors is not None:
-        results = replay_vectors(kernel, vectors, wanted, command)
+        results = replay_vectors(kernel, vectors, wanted, command, options.domain)
     elif is_reference(kernel):
         results = reference_results(level, seed, wanted, command)
     else:
-        results = kernel_results(kernel, report, required, wanted, command)
+        results = kernel_results(kernel, report, required, wanted, command, options.domain)
     with contextlib.closing(kernel):
         for result in results:
             report.results.append(result)
@@ -87,11 +86,11 @@ def _command(target: object, report: Report, chosen: TargetOptions, vectors: Pat
         options = f"--level {report.level} --seed {report.seed} --only {name}"
         if vectors is not None:
             options = f"--vectors {shlex.quote(str(vectors))} --only {name}"
-        options += "".join(
-            f" --{setting.replace('_', '-')}" + ("" if value is True else f" {value}")
-            for setting, value in asdict(chosen).items()
-            if value != getattr(DEFAULTS, setting)
-        )
+        for setting in ("abi", "timeout", "correctly_rounded"):
+            value = getattr(chosen, setting)
+            if value != getattr(DEFAULTS, setting):
+                options += f" --{setting.replace('_', '-')}" + ("" if value is True else f" {value}")
+        options += chosen.domain.options()
         return f"q35ref check {shlex.quote(str(target))} {options}{f' --require {require}' if require else ''}"
 
     def python(name: str, require: str = "") -> str:

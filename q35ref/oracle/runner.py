@@ -8,6 +8,7 @@ from typing import Final, Protocol
 from q35ref.oracle.bugs import explain
 from q35ref.oracle.calls import Outcome, Unanswered, judge
 from q35ref.oracle.cases import problems
+from q35ref.oracle.domain import WHOLE, Domain
 from q35ref.oracle.judge import BEHAVIOUR, FAULTS, REFUSAL, RULES, Absent, Mismatch, Rule
 from q35ref.oracle.problem import Problem
 from q35ref.oracle.report import Finding, Report, Result
@@ -41,12 +42,13 @@ def kernel_results(
     required: tuple[str, ...],
     wanted: Callable[[str], bool],
     command: Command,
+    domain: Domain = WHOLE,
 ) -> Iterator[Result]:
-    """Yield the results of every wanted rule, an operation after the other."""
+    """Yield the results of every wanted rule, an operation after the other, on problems inside a domain."""
     for kind, rules in rules_in_order().items():
         batch = [rule for rule in rules if wanted(rule.name)]
         if batch:
-            runner = _Runner(kernel, kind, batch[0].operation in required, report, command)
+            runner = _Runner(kernel, kind, batch[0].operation in required, report, command, domain)
             yield from runner.results(batch)
 
 
@@ -90,8 +92,11 @@ class _Tally:
 class _Runner:
     """One operation of a kernel, called on every problem of a kind and judged by each of its rules."""
 
-    def __init__(self, kernel: Target, kind: str, required: bool, report: Report, command: Command) -> None:
+    def __init__(
+        self, kernel: Target, kind: str, required: bool, report: Report, command: Command, domain: Domain
+    ) -> None:
         self.kernel, self.kind, self.required, self.report, self.command = kernel, kind, required, report, command
+        self.domain = domain
 
     def results(self, rules: list[Rule]) -> Iterator[Result]:
         """Yield a result for each rule, once all problems have been tried."""
@@ -108,7 +113,7 @@ class _Runner:
         for made in problems(self.kind, self.report.level, self.report.seed):
             if self.kernel.given_up(made.operation):
                 break
-            problem = self.kernel.pose(made)
+            problem = self._posed(made)
             if problem is None:
                 continue
             outcome = self.kernel.call(problem)
@@ -121,6 +126,11 @@ class _Runner:
                 if rule.behaviour:
                     shown = tuple(dict.fromkeys(bug for found in result.findings for bug in found.bugs))
                 yield result
+
+    def _posed(self, problem: Problem) -> Problem | None:
+        """Return a problem as the kernel can be asked it, or nothing."""
+        inside = self.domain.nearest(problem)
+        return None if inside is None else self.kernel.pose(inside)
 
     def _lack(self, rule: Rule) -> str:
         """Return why a rule does not bind the kernel, or nothing."""
@@ -147,6 +157,8 @@ class _Runner:
         except Absent:
             tally.absent.append(problem)
             return
+        if rule.behaviour and outcome.raised is not None and verdict.mismatch is None:
+            return  # whoever refuses everything has shown nothing
         tally.cases += 1
         tally.numbers += verdict.judged
         tally.no_verdict += verdict.no_verdict
@@ -233,9 +245,11 @@ class _Runner:
         again = self._witness(rule, first.problem, first.mismatch) if time.monotonic() < until else None
         shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch) if again else None
         smallest = shrunk or again or first
-        note = "" if again or rule.behaviour else "an equal call kept the rule: the target is not repeatable"
+        note, stateful = self._note(rule, smallest, again is not None)
         if kind in FAULTS:
             bugs = FAULTS[kind]
+        elif stateful:
+            bugs = shown or ("KeptState",)
         else:
             calls = [(witness.problem, witness.outcome) for witness in (*failed, smallest)]
             bugs = explain(rule, [*calls, *kept]) or shown
@@ -252,9 +266,20 @@ class _Runner:
             smallest.problem.input_size,
         )
 
+    def _note(self, rule: Rule, smallest: Witness, again: bool) -> tuple[str, bool]:
+        """Return what is to be known of a finding, and whether it comes from what the kernel keeps between calls."""
+        if rule.behaviour:
+            races = FAULTS[smallest.mismatch.kind] == FAULTS["thread dependent"]
+            return ("a race: it may take several runs to show itself again" if races else ""), False
+        if not again:
+            return "an equal call kept the rule: the target is not repeatable", True
+        if self.kernel.forget() and self._witness(rule, smallest.problem, smallest.mismatch) is None:
+            return "only after other calls: as its first call the target keeps the rule, so it keeps something", True
+        return "", False
+
     def _witness(self, rule: Rule, problem: Problem, like: Mismatch) -> Witness | None:
         """Call the kernel on a problem; return the call if it breaks the rule in the same way."""
-        posed = self.kernel.pose(problem)
+        posed = self._posed(problem)
         if posed is None:
             return None
         problem = posed

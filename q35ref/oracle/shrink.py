@@ -27,7 +27,7 @@ def shrink(problem: Problem, fails: Fails, budget: int = BUDGET) -> Problem:
             candidates = step(problem)
             candidate = next(candidates, None)
             while candidate is not None and left > 0:
-                left -= max(250, candidate.size)
+                left -= max(250, candidate.work)
                 if candidate.legal() and fails(candidate):
                     problem, improved = candidate, True
                     candidates = step(problem)

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 from q35ref.backends import BACKENDS, OPERATIONS, get
 from q35ref.backends.reference import ReferenceBackend
 from q35ref.oracle.calls import Outcome, call_twice
+from q35ref.oracle.domain import WHOLE, Domain
 from q35ref.oracle.foreign.abi import ABIS
 from q35ref.oracle.foreign.observe import EXPECTED, Observer
 from q35ref.oracle.foreign.pipe import PipeClient
@@ -54,6 +55,9 @@ class Target(Protocol):
     def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """Return Python that asks it the problem without the oracle, so that the fault shows if there is one."""
 
+    def forget(self) -> bool:
+        """Make the next call the first one that the kernel gets, if that can be done; say whether."""
+
     def close(self) -> None:
         """Leave nothing running."""
 
@@ -89,6 +93,10 @@ class ObjectTarget:
     def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
         return problem.code()
+
+    def forget(self) -> bool:
+        """See :meth:`Target.forget`."""
+        return False
 
     def close(self) -> None:
         """See :meth:`Target.close`."""
@@ -151,6 +159,11 @@ class ForeignTarget:
         load = f"import {module}", f"kernel = {module}.{path}{self.offered['made_by']}"
         return write(python_script(problem, load), fault)
 
+    def forget(self) -> bool:
+        """See :meth:`Target.forget`."""
+        self.process.close()
+        return True
+
     def close(self) -> None:
         """See :meth:`Target.close`."""
         self.process.close()
@@ -191,7 +204,12 @@ class PipeTarget:
 
     def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
-        return self.client.code(problem)
+        return self.client.code(problem, fault)
+
+    def forget(self) -> bool:
+        """See :meth:`Target.forget`."""
+        self.client.close()
+        return True
 
     def close(self) -> None:
         """See :meth:`Target.close`."""
@@ -220,6 +238,8 @@ class TargetOptions:
     """Seconds that a call may take."""
     correctly_rounded: bool = False
     """Whether a kernel that cannot say so claims to be correctly rounded."""
+    domain: Domain = WHOLE
+    """The part of the format that it has."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= MOST_SECONDS:

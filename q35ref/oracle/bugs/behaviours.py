@@ -71,6 +71,24 @@ class StaleOutput(Behaviour):
     effect = "right in the first call on zeroed memory, wrong in the next"
 
 
+class KeptState(Behaviour):
+    """What a call gives depends on calls before it."""
+
+    effect = "right alone and in most tests, wrong in a program that makes other calls too"
+
+
+class StaleCache(Behaviour):
+    """What was made of an array is used again for other contents at its address."""
+
+    effect = "right until a buffer is used a second time, then the weights of another layer"
+
+
+class ReusedResult(Behaviour):
+    """A result is changed by a later call, which returns the same array."""
+
+    effect = "results that are kept turn into others"
+
+
 class ThreadRace(Behaviour):
     """Equal calls give unequal results, or the number of threads changes them."""
 

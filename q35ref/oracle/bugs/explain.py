@@ -6,13 +6,14 @@ number is the class's likeness. Exactly the same bug has likeness 1, up to how w
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
 from q35ref.backends.protocol import MatmulResult
 from q35ref.oracle.bugs.base import Bug
-from q35ref.oracle.calls import Outcome, call
+from q35ref.oracle.calls import Outcome, call, judged_part
 from q35ref.oracle.judge import Rule
 from q35ref.oracle.problem import Problem
 from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
@@ -42,7 +43,7 @@ PARTS: Final = {
 
 def explain(rule: Rule, calls: list[tuple[Problem, Outcome]], bugs: Iterable[type[Bug]]) -> tuple[str, ...]:
     """Return the classes that are most like the target on these calls, the likeliest first."""
-    seen = [_Seen(rule, problem, outcome) for problem, outcome in _affordable(calls)]
+    seen = [_Seen(rule, problem, outcome) for problem, outcome in _affordable(map(_judged, calls))]
     ranked = []
     for bug in bugs:
         if rule.operation in bug.operations:
@@ -53,7 +54,13 @@ def explain(rule: Rule, calls: list[tuple[Problem, Outcome]], bugs: Iterable[typ
     return tuple(name for likeness, name in ranked if likeness >= max(LEAST, CLOSE * best))[:MOST]
 
 
-def _affordable(calls: list[tuple[Problem, Outcome]]) -> list[tuple[Problem, Outcome]]:
+def _judged(made: tuple[Problem, Outcome]) -> tuple[Problem, Outcome]:
+    """Return a call, cut to the part that is judged."""
+    problem, result = judged_part(made[0], made[1].result)
+    return problem, replace(made[1], result=result)
+
+
+def _affordable(calls: Iterable[tuple[Problem, Outcome]]) -> list[tuple[Problem, Outcome]]:
     """Return the smallest calls, as many as are quickly made once more by every class."""
     taken: list[tuple[Problem, Outcome]] = []
     left = WORK

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from q35ref.backends.protocol import MatmulResult
+from q35ref.oracle.domain import Domain
 from q35ref.oracle.problem import Problem
 from q35ref.reference.codec import column_bytes
 from q35ref.reference.lanes import LAYOUTS, group_count
@@ -75,6 +76,9 @@ SYMBOLS: Final = {
 
 GROQ_SYMBOL: Final = "matmul_3p5bit_awq"
 """The drafts' one function."""
+
+GROQ_DOMAIN: Final = Domain(("byte",), (1,), (0,), 2)
+"""What it does."""
 
 
 def _columns(name: str, matrix: Array) -> Input:
@@ -187,7 +191,7 @@ class Abi:
     def pose(self, problem: Problem, found: Iterable[str]) -> Problem | None:
         """Return the problem in a form that this interface has, or nothing; ``found`` are the library's functions."""
         if self.name == "groq-mvp":
-            return problem.for_groq_mvp()
+            return GROQ_DOMAIN.nearest(problem) if problem.operation == "matmul" else None
         if problem.operation == "calibrate" and f"q35_calibrate_{problem.method}" not in found:
             return None
         return problem

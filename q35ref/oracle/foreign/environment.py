@@ -11,6 +11,9 @@ DEFAULT: Final = ctypes.c_void_p(-1)
 
 X86: Final = sys.platform == "linux" and platform.machine().lower() in ("x86_64", "amd64")
 
+TAGS: Final = 8
+"""Where the x87 tag word lies there: which registers are in use, as MMX instructions without EMMS leave them."""
+
 MXCSR: Final = 28
 """Where it lies in the GNU C library's ``fenv_t`` on x86-64; the x87 control word comes first."""
 
@@ -37,7 +40,8 @@ class Environment:
         self._libm.fegetenv(now)
         self._libm.fesetenv(now)  # reading masks the x87 unit's exceptions
         mxcsr = int.from_bytes(now.raw[MXCSR : MXCSR + 4], "little")
-        return (int.from_bytes(now.raw[:2], "little"), mxcsr & ~FLAGS)
+        control, tags = (int.from_bytes(now.raw[at : at + 2], "little") for at in (0, TAGS))
+        return (control, tags, mxcsr & ~FLAGS)
 
     def restore(self) -> None:
         """Set what was set at first."""
@@ -48,9 +52,9 @@ def change(before: tuple[int, ...], after: tuple[int, ...]) -> tuple[str, str]:
     """Return the kind of what changed between two readings, and what it was; nothing twice if nothing did."""
     if before == after:
         return "", ""
-    if X86 and after[1] & FLUSH & ~before[1]:
+    if X86 and after[-1] & FLUSH & ~before[-1]:
         return "flush-to-zero", "flush-to-zero is switched on"
-    names = ("x87 control word", "MXCSR") if X86 else ("rounding mode",)
+    names = ("x87 control word", "x87 tag word", "MXCSR") if X86 else ("rounding mode",)
     changes = zip(names, before, after, strict=True)
     told = (f"{name} 0x{was:X} is now 0x{now:X}" for name, was, now in changes if was != now)
     return "environment", ", ".join(told)

@@ -21,21 +21,22 @@ CANARY: Final = 0xC3
 FORBIDDEN: Final = 0
 """``PROT_NONE``: neither to be read nor to be written."""
 
-Side = Literal["", "after", "before", "odd"]
+Side = Literal["", "after", "before", "odd", "moved", "wide"]
 """``after``: the array ends at a forbidden page. ``before``: it begins after one. Else neither is near; ``odd``: at an
-address that is a multiple of the element's size alone, as with ``after``."""
+address that is a multiple of the element's size alone, as with ``after``; ``moved``: a page further on; ``wide``: no
+page is forbidden, so that what is written far away is seen instead of ending the process."""
 
 
 class Room:
-    """Memory between two forbidden pages, for one array at a time."""
+    """Memory between forbidden pages, for one array at a time."""
 
     def __init__(self, size: int) -> None:
-        inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE
+        inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE + PAGE
         self.size, self._inner = size, inner
         self._memory = mmap.mmap(-1, inner + 2 * GUARD)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
-        for start in (0, GUARD + inner):
-            self._protect(start, GUARD, FORBIDDEN)
+        self._wide = True
+        self._widen(False)
         self._bytes = np.frombuffer(self._memory, np.uint8)
         self._first = self._last = 0
         self._sealed = False
@@ -45,6 +46,12 @@ class Room:
         libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
         if libc.mprotect(self._base + start, length, access):
             raise OSError(ctypes.get_errno(), "mprotect")
+
+    def _widen(self, wide: bool) -> None:
+        if wide != self._wide:
+            for start in (0, GUARD + self._inner):
+                self._protect(start, GUARD, mmap.PROT_READ | mmap.PROT_WRITE if wide else FORBIDDEN)
+            self._wide = wide
 
     def seal(self, sealed: bool = True) -> None:
         """Let the array be read alone, or be written again."""
@@ -58,7 +65,9 @@ class Room:
         length = count * np.dtype(dtype).itemsize
         end, near = GUARD + self._inner, GUARD + SLACK
         self.seal(False)
-        first = {"": near, "odd": near + (end - length) % 64, "before": GUARD, "after": end - length}[side]
+        self._widen(side == "wide")
+        places = {"": near, "wide": near, "moved": near + PAGE, "before": GUARD, "after": end - length}
+        first = places.get(side, near + (end - length) % 64)
         self._first, self._last = first, first + length
         for part in self._slack():
             part[:] = CANARY
@@ -66,7 +75,8 @@ class Room:
         return array
 
     def _slack(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        return self._bytes[GUARD : self._first], self._bytes[self._last : GUARD + self._inner]
+        start, end = (0, len(self._bytes)) if self._wide else (GUARD, GUARD + self._inner)
+        return self._bytes[start : self._first], self._bytes[self._last : end]
 
     def damage(self) -> str:
         """Return where bytes around the array were changed, or nothing."""

@@ -6,9 +6,13 @@ lets us choose, several threads. Both must come to the same. Where they do not, 
 first in one thing each find what it is.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import combinations
 from typing import Any, Final
+
+import numpy as np
 
 from q35ref.oracle.calls import Outcome, alike, unlike
 from q35ref.oracle.foreign.memory import Side
@@ -18,8 +22,14 @@ from q35ref.oracle.judge import Mismatch
 FILLS: Final = (0xA5, 0x3C)
 """What the outputs hold before the first call and before the second."""
 
+THREADS: Final = (4, 2, 8, 3, 4)
+"""Threads of the second call, in turn."""
+
 SEVERAL: Final = 4
-"""Threads of the second call."""
+"""Threads of a call that looks for what depends on them."""
+
+HISTORY: Final = 4
+"""Problems of which one is followed by another at the same addresses."""
 
 REPEATS: Final = 4
 """Calls in which a difference must show itself."""
@@ -54,6 +64,11 @@ class Conditions:
 PLAIN: Final = Conditions()
 """Those of the first call."""
 
+WIDE: Final = Conditions(side="wide")
+"""Those of the first call of what writes far away."""
+
+Also = tuple[Any, ...]
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -64,6 +79,12 @@ class Arrays:
     optional: tuple[str, ...] = ()
     """Outputs that a caller need not ask for."""
 
+    @property
+    def subsets(self) -> list[tuple[str, ...]]:
+        """What may be left out together: nothing, or some of these, not all."""
+        counts = range(max(1, len(self.optional)))
+        return [names for count in counts for names in combinations(self.optional, count)]
+
 
 class Observer:
     """Calls of one kernel in its process."""
@@ -72,7 +93,15 @@ class Observer:
         self.process = process
         self.spared: dict[str, set[str]] = {}
         """Conditions under which an operation is known to die, and not called again."""
-        self.calls = 0
+        self.wide: set[str] = set()
+        """Operations that write so far away that nothing near may be forbidden."""
+        self._asked: Counter[tuple[str, str]] = Counter()
+        """Problems of each function."""
+        self._loading: list[Mismatch] = []
+        if any(process.offered.get("loading", ())):
+            kind, settings = process.offered["loading"]
+            expected = "the caller's settings left as they were"
+            self._loading.append(Mismatch(str(kind), "loading", str(settings), expected))
         self._differences: dict[str, list[str]] = {}
         """Kinds of differences that were looked into, by operation."""
         self._arrays = Arrays()
@@ -80,29 +109,46 @@ class Observer:
 
     def observe(self, operation: str, arguments: dict[str, Any]) -> Outcome:
         """Return what came of a problem's calls."""
-        self.calls += 1
-        first = self._once(operation, arguments, PLAIN)
+        self._asked[operation, str(arguments.get("method", ""))] += 1
+        loading, self._loading = self._loading, []
+        first = self._first(operation, arguments)
         if isinstance(first, Death):
-            return Outcome(faults=(_ended(operation, first),), answered=False)
-        faults = list(first.faults)
-        if self.calls == 1 and any(self.process.offered.get("loading", ())):
-            kind, settings = self.process.offered["loading"]
-            faults.append(Mismatch(str(kind), "loading", str(settings), "the caller's settings left as they were"))
+            return Outcome(faults=(_ended(operation, first), *loading), answered=False)
+        faults, also = [*first.faults, *loading], ()
         if all(fault.kind != "out-of-bounds write" for fault in faults):
-            faults += self._compared(operation, arguments, first)
-        return Outcome(first.result, first.raised, tuple(faults))
+            found, also = self._compared(operation, arguments, first)
+            kinds = {fault.kind for fault in faults}
+            faults += [fault for fault in found if fault.kind not in kinds]
+        return Outcome(first.result, first.raised, tuple(faults), also=also)
+
+    def _first(self, operation: str, arguments: dict[str, Any]) -> Outcome | Death:
+        """Make the first call; where it dies, once more with nothing forbidden, to see what it writes."""
+        if operation in self.wide:
+            return self._once(operation, arguments, WIDE)
+        first = self._once(operation, arguments, PLAIN)
+        if isinstance(first, Death) and first.kind == "crash":
+            wide = self._once(operation, arguments, WIDE)
+            if isinstance(wide, Outcome) and any(fault.kind == "out-of-bounds write" for fault in wide.faults):
+                self.wide.add(operation)
+                return wide
+        return first
 
     def again(self, operation: str, arguments: dict[str, Any], fault: Mismatch) -> Mismatch | None:
         """Return a fault of the same kind, with the fewest calls that could show it, or nothing."""
-        first = self._once(operation, arguments, PLAIN)
+        first = self._first(operation, arguments)
         if isinstance(first, Death):
             return _ended(operation, first) if first.kind == fault.kind else None
+        if fault.kind in HISTORIES:
+            return self._history(operation, arguments)
         found = next((found for found in first.faults if found.kind == fault.kind), None)
         for conditions in () if found else self._trials(fault):
             other = self._once(operation, arguments, conditions)
             if isinstance(other, Death):
                 return fault if fault.kind in NAMED else None
-            if not self._alike(first, other, conditions):
+            beside = next((each for each in self._under(other, conditions) if each.kind == fault.kind), None)
+            if beside:
+                return beside
+            if not self._alike(first, other, conditions) and fault.kind in DIFFER:
                 return self._difference(operation, arguments, first, other, conditions)
         return found
 
@@ -111,42 +157,82 @@ class Observer:
         if fault.place in (*self._arrays.inputs, *self._arrays.outputs) and fault.kind in NAMED:
             yield from NAMED[fault.kind](fault.place)
         elif fault.kind == "null result":
-            yield from (Conditions(left_out=(name,)) for name in self._arrays.optional)
+            yield from (Conditions(left_out=names) for names in self._arrays.subsets if names)
         elif fault.kind in ("thread dependent", "not repeatable"):
-            yield from REPEATS * (Conditions(fill=FILLS[1], threads=SEVERAL),)
+            yield from (Conditions(fill=FILLS[1], threads=threads) for threads in THREADS)
         elif fault.kind in DIFFERENCES:
             changed = Conditions(fill=FILLS[1], side="after"), Conditions(side="before")
             yield from (DIFFERENCES[fault.kind][1](conditions) for conditions in changed)
+        else:
+            beside = Conditions(threads=fault.threads, left_out=fault.left_out)
+            yield from (replace(beside, side=side) for side in ("", "after", "before"))
 
-    def _second(self, operation: str) -> Conditions:
-        """Return other conditions than the first call's, but for those under which the operation dies."""
-        spared = self.spared.get(operation, set())
-        inputs, optional = self._arrays.inputs, ("", *self._arrays.optional)
-        left_out = optional[self.calls // 2 % len(optional)]
+    def _second(self, operation: str, arguments: dict[str, Any]) -> Conditions:
+        """Return other conditions than the first call's, but for those under which the operation dies.
+
+        Each goes round with a period of its own, so that none keeps step with what the problems alternate.
+        """
+        spared, subsets = self.spared.get(operation, set()), self._arrays.subsets
+        asked = self._asked[operation, str(arguments.get("method", ""))]
         return Conditions(
             fill=FILLS[1],
-            threads=SEVERAL,
-            side="" if "side" in spared else "after" if self.calls % 4 else "before",
-            sealed=() if "sealed" in spared else inputs,
-            left_out=() if "left_out" in spared or not left_out else (left_out,),
+            threads=THREADS[asked % len(THREADS)],
+            side="" if "side" in spared else "after" if asked % 5 else "before",
+            sealed=() if "sealed" in spared else self._arrays.inputs,
+            left_out=() if "left_out" in spared else subsets[asked % len(subsets)],
         )
 
-    def _compared(self, operation: str, arguments: dict[str, Any], first: Outcome) -> list[Mismatch]:
-        """Return the faults that a second call shows."""
-        conditions = self._second(operation)
+    def _compared(self, operation: str, arguments: dict[str, Any], first: Outcome) -> tuple[list[Mismatch], Also]:
+        """Return the faults that further calls show, and results that are other floats, to be judged too."""
+        conditions = self._second(operation, arguments)
         if any(fault.kind == "modified input" for fault in first.faults):
             conditions = replace(conditions, sealed=())
         second = self._once(operation, arguments, conditions)
         if isinstance(second, Death):
-            return [self._explained(operation, arguments, second, conditions)]
+            return [self._explained(operation, arguments, second, conditions)], ()
+        beside = list(self._under(second, conditions))
         if self._alike(first, second, conditions):
-            return []
+            due = self._asked[operation, str(arguments.get("method", ""))] % HISTORY == 0
+            found = self._history(operation, arguments) if due else None
+            return beside + ([found] if found else []), ()
+        if self._placed_floats(operation, arguments, first, second, conditions):
+            return beside, (second.result,)
         known = self._differences.setdefault(operation, [])
         if len(known) >= LOOKED_INTO:
-            return [unlike(known[-1], first, second, "a later call")]
+            return [*beside, unlike(known[-1], first, second, "a later call")], ()
         found = self._difference(operation, arguments, first, second, conditions)
         known.append(found.kind)
-        return [found]
+        return [*beside, found], ()
+
+    def _under(self, outcome: Outcome, conditions: Conditions) -> Iterator[Mismatch]:
+        """Yield the faults of a call that is not the first, with the conditions under which they show."""
+        told = [f"with {conditions.threads} threads"] if conditions.threads > 1 else []
+        told += [f"NULL for {name}" for name in conditions.left_out]
+        for fault in outcome.faults:
+            got = f"{fault.got} ({', '.join(told)})" if told else fault.got
+            yield replace(fault, got=got, threads=conditions.threads, left_out=conditions.left_out)
+
+    def _placed_floats(
+        self, operation: str, arguments: dict[str, Any], first: Outcome, second: Outcome, conditions: Conditions
+    ) -> bool:
+        """Whether two calls differ in floats that only need keep a bound, and in nothing but for where arrays lie."""
+        if operation not in BOUNDED or not _integers_alike(_without(first, conditions, self._arrays), second):
+            return False
+        aligned = replace(conditions, side="moved")
+        third = self._once(operation, arguments, aligned)
+        return isinstance(third, Outcome) and self._alike(first, third, aligned)
+
+    def _history(self, operation: str, arguments: dict[str, Any]) -> Mismatch | None:
+        """Return the fault of a kernel that takes new contents for those that were at their addresses before."""
+        self._once(operation, arguments, PLAIN)
+        other = reversed_columns(arguments)
+        there, elsewhere = (self._once(operation, other, each) for each in (PLAIN, Conditions(side="moved")))
+        if isinstance(there, Death) or isinstance(elsewhere, Death):
+            return None
+        changed = next((fault for fault in there.faults if fault.kind == "changed result"), None)
+        if changed or alike(there, elsewhere):
+            return changed
+        return unlike("stale cache", elsewhere, there, "a call at the addresses of one with other contents")
 
     def _explained(self, operation: str, arguments: dict[str, Any], death: Death, conditions: Conditions) -> Mismatch:
         """Return why a kernel that answered the first call died in the second: the first condition that is enough."""
@@ -156,16 +242,18 @@ class Observer:
                 spared.add("sealed")
                 got = f"written, and put back before the end: {death.text} where it cannot be written"
                 return Mismatch("written input", name, got, "an input that is read alone")
-        for name in conditions.left_out:
-            if isinstance(self._once(operation, arguments, Conditions(left_out=(name,))), Death):
+        for names in (*((name,) for name in conditions.left_out), conditions.left_out):
+            if names and isinstance(self._once(operation, arguments, Conditions(left_out=names)), Death):
                 spared.add("left_out")
-                return Mismatch("null result", name, f"{death.text} where it is NULL", "the other results")
+                got = f"{death.text} where {' and '.join(names)} {'are' if names[1:] else 'is'} NULL"
+                return Mismatch("null result", " and ".join(names), got, "the other results", left_out=names)
         for fault in self._misplaced(operation, arguments, death, conditions.side):
             spared.add("side")
             return fault
         spared |= {"side", "sealed", "left_out"}
-        if isinstance(self._once(operation, arguments, Conditions(threads=SEVERAL)), Death):
-            return Mismatch(death.kind, operation, f"with {SEVERAL} threads: {death.text}", EXPECTED[death.kind])
+        if isinstance(self._once(operation, arguments, Conditions(threads=conditions.threads)), Death):
+            got = f"with {conditions.threads} threads: {death.text}"
+            return Mismatch(death.kind, operation, got, EXPECTED[death.kind], threads=conditions.threads)
         return Mismatch(death.kind, operation, f"in the second of two calls: {death.text}", EXPECTED[death.kind])
 
     def _misplaced(self, operation: str, arguments: dict[str, Any], death: Death, side: Side) -> Iterator[Mismatch]:
@@ -194,9 +282,12 @@ class Observer:
                 return unlike(kind, _without(first, single, self._arrays), again[0], how)
             if again:
                 return unlike("not repeatable", first, again[0], "a later call")
-        again = self._unequal(operation, arguments, first, Conditions(threads=SEVERAL))
+        several = conditions.threads if conditions.threads > 1 else SEVERAL
+        again = self._unequal(operation, arguments, first, Conditions(threads=several))
         if again:
-            return unlike("thread dependent", first, again[0], f"a call with {SEVERAL} threads")
+            return replace(
+                unlike("thread dependent", first, again[0], f"a call with {several} threads"), threads=several
+            )
         return unlike("not repeatable", first, second, "a later call")
 
     def _unequal(
@@ -228,13 +319,46 @@ NAMED: Final[dict[str, Callable[[str], tuple[Conditions, ...]]]] = {
 }
 """Faults of which a kernel dies, and the calls that show it, from an array's name."""
 
+BOUNDED: Final = ("dequantize", "matmul")
+"""Operations whose floats need only keep a bound."""
+
+HISTORIES: Final = ("stale cache", "changed result")
+"""Faults that take a call with other contents to show."""
+
 DIFFERENCES: Final[dict[str, tuple[str, Callable[[Conditions], Conditions]]]] = {
+    "stale cache": ("a call whose arrays lie a page further on", lambda c: Conditions(side="moved")),
     "stale output": ("a call whose outputs held other bytes before", lambda c: Conditions(fill=c.fill)),
     "misaligned": ("a call whose arrays are at odd addresses", lambda c: Conditions(side="odd")),
     "overread": ("a call whose arrays have other bytes around them", lambda c: Conditions(side=c.side)),
     "null result": ("a call with NULL for another result", lambda c: Conditions(left_out=c.left_out)),
 }
 """What may make two calls differ every time: how it is told, and the one condition that is changed."""
+
+
+DIFFER: Final = (*DIFFERENCES, "thread dependent", "not repeatable")
+"""Faults that are differences between calls."""
+
+
+def reversed_columns(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return a problem's arguments with its columns, and its rows of activations, in the opposite order."""
+    changed = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, np.ndarray):
+            axis = 0 if name in ("packed", "a", "x") else 1
+            changed[name] = np.ascontiguousarray(np.flip(value, axis))
+    return changed
+
+
+def _integers_alike(one: Outcome, other: Outcome) -> bool:
+    """Whether two results are alike but for floats."""
+    parts = [each.result if isinstance(each.result, tuple) else (each.result,) for each in (one, other)]
+    if len(parts[0]) != len(parts[1]):
+        return False
+    return all(
+        (isinstance(a, np.ndarray) and a.dtype == np.float32 and isinstance(b, np.ndarray) and a.shape == b.shape)
+        or alike(Outcome(a), Outcome(b))
+        for a, b in zip(*parts, strict=True)
+    )
 
 
 def _ended(operation: str, death: Death) -> Mismatch:

@@ -22,7 +22,7 @@ from q35ref.backends.protocol import MatmulResult
 from q35ref.oracle.calls import Outcome, alike, unlike
 from q35ref.oracle.foreign.abi import CALLS, CCall, Input
 from q35ref.oracle.foreign.observe import EXPECTED
-from q35ref.oracle.foreign.process import CannotStart, Death, ending
+from q35ref.oracle.foreign.process import CannotStart, Death, cut, ending
 from q35ref.oracle.foreign.wire import Foreign, plain
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
@@ -166,11 +166,24 @@ class PipeClient:
             return first
         return Outcome(first.result, first.raised, (unlike("not repeatable", first, second, "an equal request"),))
 
-    def code(self, problem: Problem) -> str:
-        """Return Python that asks a problem without the oracle."""
-        line = request(problem)
-        said = "subprocess.run(command, input=line, capture_output=True, text=True).stdout"
-        return f"import subprocess\ncommand = {self.command!r}\nline = {line!r} + '\\n'\nprint({said})"
+    def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
+        """Return Python that asks a problem without the oracle, twice if equal answers are in doubt."""
+        twice = fault is not None and fault.kind == "not repeatable"
+        return "\n".join(
+            [
+                "import subprocess, time",
+                f"command = {self.command!r}",
+                f"line = {request(problem)!r} + '\\n'",
+                "pipes = {name: subprocess.PIPE for name in ('stdin', 'stdout', 'stderr')}",
+                "client = subprocess.Popen(command, text=True, bufsize=1, **pipes)",
+                *(2 if twice else 1) * ["client.stdin.write(line)", "print(client.stdout.readline(), end='')"],
+                "time.sleep(0.5)",
+                "if client.poll() is None:",
+                "    client.kill()",
+                "else:",
+                "    print('it ended with status', client.returncode, client.stderr.read()[-300:])",
+            ]
+        )
 
     def _once(self, problem: Problem) -> Outcome:
         said = self._line(request(problem))
@@ -186,7 +199,7 @@ class PipeClient:
             return Outcome(Foreign(plain(f"an answer that cannot be read: {error}")))
 
     def _start(self) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._said = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed with the process
         try:
             self._process = subprocess.Popen(  # noqa: S603 - the command that the user gave
                 self.command,
@@ -255,6 +268,7 @@ class PipeClient:
                     poll.unregister(source)
                 elif len(self._rest) > MOST_LINE:
                     raise _Ended("exit", f"an answer of more than {MOST_LINE} bytes; the client was ended")
+        cut(self._said)
         line = self._rest[:end].decode(errors="replace")
         del self._rest[: end + 1]
         return line

@@ -55,7 +55,8 @@ class KernelProcess:
             return Death("exit", f"it cannot be loaded again: {error}")
         try:
             answered = self._exchange(message, self.timeout)
-            self._forget_talk()
+            if self._said is not None:
+                cut(self._said)
         except TimeoutError:
             if self._process is not None and self._process.poll() is not None:
                 return self._death()  # what it has started keeps the pipe open
@@ -64,11 +65,6 @@ class KernelProcess:
         except (EOFError, OSError, ValueError):
             return self._death()
         return answered
-
-    def _forget_talk(self) -> None:
-        """Drop what the kernel has said so far, if it is much: its last words are all that is told."""
-        if self._said is not None and os.fstat(self._said.fileno()).st_size > MOST_SAID:
-            self._said.truncate(0)
 
     def close(self) -> None:
         """End the process, if there is one, and all that it started."""
@@ -182,6 +178,12 @@ class _Timed:
                 break
             parts += part
         return bytes(parts)
+
+
+def cut(said: BinaryIO) -> None:
+    """Drop what a kernel has said so far, if it is much: its last words are all that is told."""
+    if os.fstat(said.fileno()).st_size > MOST_SAID:
+        said.truncate(0)
 
 
 def ending(status: int, said: BinaryIO, who: str) -> Death:

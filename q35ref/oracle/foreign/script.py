@@ -14,7 +14,7 @@ import numpy as np
 
 from q35ref.oracle.foreign.abi import CCall, Input, Number, Output
 from q35ref.oracle.foreign.environment import FLAGS, MXCSR, X86
-from q35ref.oracle.foreign.observe import FILLS, REPEATS, SEVERAL
+from q35ref.oracle.foreign.observe import FILLS, REPEATS, THREADS
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import INLINE, Problem, array_code
 
@@ -26,7 +26,7 @@ class Script:
     load: tuple[str, ...]
     """Lines that make the kernel."""
     arrays: dict[str, str]
-    """An expression for each array, inputs first; ``FILL`` stands for what outputs hold."""
+    """An expression for each array, inputs first; outputs hold the byte ``fill`` before."""
     arguments: dict[str, str]
     """An expression for each argument of the call."""
     function: str
@@ -56,6 +56,12 @@ class Script:
         return ", ".join([*([self.result] if self.result else []), *self.outputs])
 
     @property
+    def types(self) -> str:
+        """An expression for the types and shapes of the results of a kernel that returns them."""
+        parts = f"({self.result} if isinstance({self.result}, tuple) else [{self.result}])"
+        return f'[(type(part), getattr(part, "dtype", ""), getattr(part, "shape", "")) for part in {parts}]'
+
+    @property
     def compared(self) -> str:
         """An expression for the bits of what a call gives."""
         if self.outputs:
@@ -63,6 +69,12 @@ class Script:
                 f"({', '.join([*([self.result] if self.result else []), *(f'{o}.tobytes()' for o in self.outputs)])},)"
             )
         return "[np.asarray(part).tobytes() for part in (result if isinstance(result, tuple) else [result])]"
+
+    def under(self, fault: Mismatch) -> "Script":
+        """Return the script with the threads, and without the results, of the call in which a fault shows."""
+        threads = self.set_threads and fault.threads > 1
+        load = (*self.load, f"{self.set_threads}(ctypes.c_int32({fault.threads}))") if threads else self.load
+        return replace(self, load=load, arguments={**self.arguments, **dict.fromkeys(fault.left_out, "None")})
 
     def having(self, name: str, made: str) -> "Script":
         """Return the script with another expression for an array."""
@@ -73,7 +85,8 @@ class Script:
         body = [*self.load, *before, *after]
         imports = ["ctypes", "ctypes.util", "mmap", "base64", "zlib"]
         used = [f"import {name}" for name in imports if any(f"{name}." in line.replace("import ", "") for line in body)]
-        return "\n".join([*used, "import numpy as np", *body]).replace("FILL", f"0x{FILLS[0]:X}")
+        filled = [f"fill = 0x{FILLS[0]:X}"] if self.outputs else []
+        return "\n".join([*used, "import numpy as np", *filled, *body])
 
 
 def c_script(call: CCall, library: str, threads: bool) -> Script:
@@ -122,22 +135,25 @@ def _filled(output: Output) -> str:
     dtype = np.dtype(output.dtype)
     size = int(np.prod(output.shape, dtype=np.int64)) * dtype.itemsize
     view = "" if dtype.name == "uint8" else f".view(np.{dtype.name})"
-    return f"np.full({size}, FILL, np.uint8){view}.reshape({output.shape})"
+    return f"np.full({size}, fill, np.uint8){view}.reshape({output.shape})"
 
 
 def write(script: Script, fault: Mismatch | None) -> str:
     """Return the script that shows a fault; without one, a call and its results."""
     if fault is None or fault.kind not in TRAPS:
-        return script.text(script.places, [script.call, f"print({script.shown})"])
-    return TRAPS[fault.kind](script, fault.place)
+        shown = script.shown if fault is None or fault.kind != "shape" else f"repr({script.shown}), {script.types}"
+        conditioned = script if fault is None else script.under(fault)
+        return conditioned.text(script.places, [conditioned.call, f"print({shown})"])
+    return TRAPS[fault.kind](script.under(fault), fault)
 
 
-def _modified(script: Script, name: str) -> str:
+def _modified(script: Script, fault: Mismatch) -> str:
+    name = fault.place
     before = [*script.places, f"before = {name}.tobytes()"]
     return script.text(before, [script.call, f'print("{name} is as it was:", {name}.tobytes() == before)'])
 
 
-def _environment(script: Script, _: str) -> str:
+def _environment(script: Script, _: Mismatch) -> str:
     x86 = [
         "def settings():",
         "    held = ctypes.create_string_buffer(256)",
@@ -151,11 +167,12 @@ def _environment(script: Script, _: str) -> str:
     return again.text(script.places, [script.call, 'print("before:", before)', 'print("after: ", settings())'])
 
 
-SLACK: Final = 1 << 16
+SLACK: Final = 1 << 24
 """Bytes around an array that are looked at."""
 
 
-def _written_outside(script: Script, name: str) -> str:
+def _written_outside(script: Script, fault: Mismatch) -> str:
+    name = fault.place
     room = [
         "def amid(array):",
         f"    room = np.full({SLACK} + array.nbytes + {SLACK}, 0xC3, np.uint8)",
@@ -188,13 +205,15 @@ PLACE: Final = (
 """A function of the script."""
 
 
-def _sealed(script: Script, name: str) -> str:
+def _sealed(script: Script, fault: Mismatch) -> str:
+    name = fault.place
     said = [f'print("{name} cannot be written:", flush=True)']
     sealed = script.having(name, "held({}, access=mmap.PROT_READ)")
     return script.text([*PLACE, *sealed.places], [*said, script.call, f"print({script.shown})"])
 
 
-def _overread(script: Script, name: str) -> str:
+def _overread(script: Script, fault: Mismatch) -> str:
+    name = fault.place
     names = [name] if name in script.arrays else list(script.arrays)
     sides = []
     for near, where in (("end", "ends at"), ("start", "begins after")):
@@ -205,7 +224,8 @@ def _overread(script: Script, name: str) -> str:
     return script.text(PLACE, sides)
 
 
-def _misaligned(script: Script, name: str) -> str:
+def _misaligned(script: Script, fault: Mismatch) -> str:
+    name = fault.place
     odd = [
         "def odd(array):",
         '    """Return a copy at an address that is a multiple of the element\'s size alone."""',
@@ -223,29 +243,61 @@ def _misaligned(script: Script, name: str) -> str:
     return script.text([*odd, *whole], [*said, *moved.places, script.call, f"print({script.shown})"])
 
 
-def _repeated(script: Script, _: str) -> str:
+def _repeated(script: Script, _: Mismatch) -> str:
     threads = [f"    {script.set_threads}(ctypes.c_int32(threads))"] if script.set_threads else []
     body = [f"    {line}" for line in script.places] + [f"    {script.call}", f"    results.append({script.compared})"]
-    fills = ", ".join(f"(0x{fill:X}, {count})" for fill, count in _repeats())
-    loop = ["results = []", f"for fill, threads in [{fills}]:", *threads]
-    told = 'print("equal calls came to the same:", all(result == results[0] for result in results))'
-    return script.text(loop, [*(line.replace("FILL", "fill") for line in body), told])
+    first, second = (f"0x{fill:X}" for fill in FILLS)
+    calls = f"[({first}, 1)] * {REPEATS + 1} + [({second}, t) for t in (1, *{MANY} * {THREADS})]"
+    loop = ["results = []", f"for fill, threads in {calls}:", *threads]
+    told = 'print(sum(result != results[0] for result in results), "of", len(results), "equal calls came to another")'
+    return script.text(loop, [*body, told])
 
 
-def _repeats() -> list[tuple[int, int]]:
-    """Return what outputs hold and the number of threads of each call that must come to the same."""
-    return [(FILLS[0], 1), *REPEATS * [(FILLS[0], 1)], (FILLS[1], 1), *REPEATS * [(FILLS[1], SEVERAL)]]
+MANY: Final = 10
+"""How often each number of threads is tried: a race shows itself now and then."""
 
 
-def _null(script: Script, name: str) -> str:
-    lines = [*script.places, script.call, f"print({script.shown})"]
-    for left_out in [name] if name in script.optional else script.optional:
-        without = replace(script, arguments={**script.arguments, left_out: "None"})
-        lines += [f'print("NULL for {left_out}:", flush=True)', *script.places, without.call, f"print({script.shown})"]
+def _null(script: Script, fault: Mismatch) -> str:
+    """The results are shown with all asked for, then without some."""
+    whole = replace(script, arguments={**script.arguments, **{name: f"{name}.ctypes" for name in script.optional}})
+    lines = [*script.places, whole.call, f"print({script.shown})"]
+    for left_out in [fault.left_out] if fault.left_out else [(name,) for name in script.optional]:
+        without = replace(whole, arguments={**whole.arguments, **dict.fromkeys(left_out, "None")})
+        lines.append(f'print("NULL for {" and ".join(left_out)}:", flush=True)')
+        lines += [*script.places, without.call, f"print({script.shown})"]
     return script.text([], lines)
 
 
-TRAPS: Final[dict[str, Callable[[Script, str], str]]] = {
+def _reversed(script: Script) -> list[str]:
+    """Return lines that put other contents into the inputs: the columns in the opposite order."""
+    inputs = [name for name in script.arrays if name not in script.outputs]
+    columns_last = ("scale", "offset", "A") if script.outputs else ("scale", "offset", "q", "w")
+    return [f"{name}[...] = np.flip({name}, {-1 if name in columns_last else 0})" for name in inputs]
+
+
+def _cached(script: Script, _: Mismatch) -> str:
+    inputs = [name for name in script.arrays if name not in script.outputs]
+    return script.text(
+        script.places,
+        [
+            script.call,
+            *_reversed(script),
+            script.call,
+            f"there = {script.compared}",
+            *(f"{name} = {name}.copy()" for name in inputs),
+            script.call,
+            f'print("other contents, the same result at other addresses:", there == {script.compared})',
+        ],
+    )
+
+
+def _returned_again(script: Script, _: Mismatch) -> str:
+    held = [script.call, "first = result", f"before = {script.compared}", *_reversed(script), script.call]
+    told = [*held, "result = first", f'print("the first result is as it was:", before == {script.compared})']
+    return script.text(script.places, told)
+
+
+TRAPS: Final[dict[str, Callable[[Script, Mismatch], str]]] = {
     "modified input": _modified,
     "environment": _environment,
     "flush-to-zero": _environment,
@@ -257,5 +309,7 @@ TRAPS: Final[dict[str, Callable[[Script, str], str]]] = {
     "thread dependent": _repeated,
     "not repeatable": _repeated,
     "null result": _null,
+    "stale cache": _cached,
+    "changed result": _returned_again,
 }
 """What lays the trap for each kind of fault; the others show themselves."""

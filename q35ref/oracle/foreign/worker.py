@@ -21,7 +21,7 @@ from q35ref.backends.protocol import OPERATIONS
 from q35ref.oracle.foreign.abi import ABIS, Input, Number, Output
 from q35ref.oracle.foreign.environment import Environment, change
 from q35ref.oracle.foreign.memory import Rooms, Side
-from q35ref.oracle.foreign.wire import Foreign, encode, receive, send, told
+from q35ref.oracle.foreign.wire import MOST_ARRAY, Foreign, encode, receive, send, told
 
 DIE_WITH_PARENT = 1
 """``PR_SET_PDEATHSIG``: whoever kills the oracle ends its kernels too."""
@@ -53,6 +53,8 @@ class PythonHost:
         for name in path.split("."):
             kernel = getattr(kernel, name)
         self.call_it = "()" if inspect.isclass(kernel) else ""
+        self.kept: list[tuple[Any, Any]] = []
+        """Arrays of the last result, and what they held."""
         self.kernel = kernel() if inspect.isclass(kernel) else kernel
 
     def offer(self) -> dict[str, Any]:
@@ -76,8 +78,14 @@ class PythonHost:
         except BaseException as error:  # a kernel that exits is one that raises
             raised = told(error)
         faults = _faults(rooms, inputs, placed, [], before, environment)
+        if any(array.tobytes() != held for array, held in self.kept):
+            faults.append(["changed result", "the last result", "changed by this call", "left as it was returned"])
         if isinstance(result, tuple):
             result = tuple(result)  # a named tuple too
+        parts = result if isinstance(result, tuple) else (result,)
+        own = [part for part in parts if type(part) is np.ndarray and part.nbytes <= MOST_ARRAY]
+        placed_too = [array for array in own if not any(np.may_share_memory(array, room) for room in placed.values())]
+        self.kept = [(array, array.tobytes()) for array in placed_too]
         try:
             encode(result)
         except (RecursionError, MemoryError, ValueError):
@@ -92,8 +100,14 @@ class CHost:
     def __init__(self, path: str, abi: str) -> None:
         self.abi, self.library = ABIS[abi], ctypes.CDLL(path)
         wanted = [name for names in self.abi.symbols.values() for name in names]
-        self.functions = [name for name in wanted if hasattr(self.library, name)]
-        self.threads = getattr(self.library, "q35_set_num_threads", None)
+        self.functions = [name for name in wanted if self._has(name)]
+        self.threads = self.library.q35_set_num_threads if self._has("q35_set_num_threads") else None
+
+    def _has(self, name: str) -> bool:
+        try:
+            return hasattr(self.library, name)
+        except UnicodeDecodeError:  # the loader's message names a path that is not UTF-8
+            return False
 
     def offer(self) -> dict[str, Any]:
         """See :meth:`Host.offer`."""
