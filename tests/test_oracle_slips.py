@@ -1,4 +1,4 @@
-"""Mistakes that showed themselves in few calls: each is found. They are wrapped around the planted kernel, which is right.
+"""Mistakes that show themselves in few calls: each is found, wrapped around the planted kernel, which is right.
 
 What once conformed, or was called what it is not: found by attacks on the oracle.
 """
@@ -46,8 +46,8 @@ FUNCTIONS = {
     "matmul": (
         "a packed m k n layout group_size narrow_gain scale offset acc row_sum out",
         (
-            "const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int64_t n, int32_t layout, int64_t group_size, "
-            "int32_t narrow_gain, const float *scale, const float *offset, int32_t *acc, int32_t *row_sum, float *out"
+            "const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int64_t n, int32_t layout, "
+            "int64_t group_size, int32_t narrow_gain, const float *scale, const float *offset, int32_t *acc, int32_t *row_sum, float *out"
         ),
     ),
 }
@@ -97,8 +97,8 @@ def run(command: list[str]) -> None:
 
 ZERO_ROW = "for (int64_t i = 1; i < m; i++) { int z = 1; for (int64_t j = 0; j < k; j++) if (x[i * k + j]) z = 0; "
 ZERO_COLUMN = (
-    "const int64_t g = group_size ? group_size : k; for (int64_t c = 1; c < n; c++) for (int64_t t = 0; t * g < k; t++) "
-    "{ int z = 1; for (int64_t r = t * g; r < k && r < (t + 1) * g; r++) if (w[c * k + r]) z = 0; "
+    "const int64_t g = group_size ? group_size : k; "
+    "for (int64_t c = 1; c < n; c++) for (int64_t t = 0; t * g < k; t++) { int z = 1; for (int64_t r = t * g; r < k && r < (t + 1) * g; r++) if (w[c * k + r]) z = 0; "
     "if (z) scale[t * n + c] = scale[t * n + c - 1]; }"
 )
 BLOCK = (
