@@ -55,7 +55,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "ReciprocalMultiply": ("quantize.integers", ("w = np.array([[0.5]]",)),
     "RowSumOverWholeRow": ("matmul.row_sum", ("k, layout, group_size, narrow_gain = 17, 'byte', 16, 1",)),
     "SaturatingAccumulators": ("matmul.acc", ("a = np.full((1, 32), -128", "q = np.resize(np.array([[-8], [-4]]")),
-    "ScaleByRow": ("matmul.out", ("scale = np.array([[1.0, 0.5]]",)),
+    "ScaleByRow": ("matmul.out", ("scale = np.array([[1.0, 0.",)),
     "ScaleOffsetExchanged": ("matmul.out", ("scale = np.array([[1.0]]",)),
     "WideSignMissing": ("unpack.integers", ("q = np.array([[-1], [0]]", "k, layout = 1, 'byte'")),
     "WideSignThreshold": ("unpack.integers", ("q = np.array([[0], [0]]", "k, layout = 1, 'byte'")),
@@ -233,7 +233,7 @@ def test_a_misbehaving_kernel_is_a_finding_and_the_run_goes_on(pack: Any, kind: 
     report = check(Odd(pack), only=["pack.*", "unpack.*"])
     statuses = {r.name: r.status for r in report.results}
     assert statuses["unpack.integers"] == statuses["unpack.behaves"] == "passed"
-    assert statuses["pack.behaves"] == ("failed" if pack in (modify, flicker) else "passed")
+    assert statuses["pack.behaves"] == {modify: "failed", flicker: "failed", fail: "not checked"}.get(pack, "passed")
     finding = report.failures[-1].findings[0]
     assert finding.kind == kind
     assert got in finding.got
@@ -278,7 +278,7 @@ def test_neither_a_mask_nor_an_exit_gets_past(kernel: Any, kind: str) -> None:
 
 
 def test_one_static_buffer_for_all_results_is_judged_as_it_was_returned() -> None:
-    buffer = np.zeros(100_000, np.uint8)
+    buffer = np.zeros(1_000_000, np.uint8)
 
     class Static(NumpyBackend):
         def pack(self, q: Any, layout: Any) -> Any:

@@ -14,6 +14,13 @@ from q35ref.oracle.foreign.environment import X86
 from tests.test_oracle_hostile import kinds, needs_compiler
 from tools.planted.kernels import FLAGS, FOLDER
 
+MATMUL = (
+    "const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int64_t n, int32_t layout, int64_t group_size, "
+    "int32_t narrow_gain, const float *scale, const float *offset, int32_t *acc, int32_t *row_sum, float *out"
+)
+
+PARAMETERS = "int64_t k, int64_t n, int64_t group_size, int32_t narrow_gain, const float *scale, const float *offset"
+
 FUNCTIONS = {
     "pack": ("q k n layout packed", "const int8_t *q, int64_t k, int64_t n, int32_t layout, uint8_t *packed"),
     "unpack": ("packed k n layout q", "const uint8_t *packed, int64_t k, int64_t n, int32_t layout, int8_t *q"),
@@ -25,31 +32,13 @@ FUNCTIONS = {
         "w k n group_size scale offset",
         "const float *w, int64_t k, int64_t n, int64_t group_size, float *scale, float *offset",
     ),
-    "quantize": (
-        "w k n group_size narrow_gain scale offset q",
-        (
-            "const float *w, int64_t k, int64_t n, int64_t group_size, int32_t narrow_gain, const float *scale, "
-            "const float *offset, int8_t *q"
-        ),
-    ),
-    "dequantize": (
-        "q k n group_size narrow_gain scale offset w",
-        (
-            "const int8_t *q, int64_t k, int64_t n, int64_t group_size, int32_t narrow_gain, const float *scale, "
-            "const float *offset, float *w"
-        ),
-    ),
+    "quantize": ("w k n group_size narrow_gain scale offset q", f"const float *w, {PARAMETERS}, int8_t *q"),
+    "dequantize": ("q k n group_size narrow_gain scale offset w", f"const int8_t *q, {PARAMETERS}, float *w"),
     "quantize_activations": (
         "x m k activation_scale a",
         "const float *x, int64_t m, int64_t k, float *activation_scale, int8_t *a",
     ),
-    "matmul": (
-        "a packed m k n layout group_size narrow_gain scale offset acc row_sum out",
-        (
-            "const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int64_t n, int32_t layout, "
-            "int64_t group_size, int32_t narrow_gain, const float *scale, const float *offset, int32_t *acc, int32_t *row_sum, float *out"
-        ),
-    ),
+    "matmul": ("a packed m k n layout group_size narrow_gain scale offset acc row_sum out", MATMUL),
 }
 """The functions of ABI ``q35``: names of their arguments, and their declarations."""
 
@@ -98,7 +87,8 @@ def run(command: list[str]) -> None:
 ZERO_ROW = "for (int64_t i = 1; i < m; i++) { int z = 1; for (int64_t j = 0; j < k; j++) if (x[i * k + j]) z = 0; "
 ZERO_COLUMN = (
     "const int64_t g = group_size ? group_size : k; "
-    "for (int64_t c = 1; c < n; c++) for (int64_t t = 0; t * g < k; t++) { int z = 1; for (int64_t r = t * g; r < k && r < (t + 1) * g; r++) if (w[c * k + r]) z = 0; "
+    "for (int64_t c = 1; c < n; c++) for (int64_t t = 0; t * g < k; t++) "
+    "{ int z = 1; for (int64_t r = t * g; r < k && r < (t + 1) * g; r++) if (w[c * k + r]) z = 0; "
     "if (z) scale[t * n + c] = scale[t * n + c - 1]; }"
 )
 BLOCK = (

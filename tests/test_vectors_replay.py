@@ -155,9 +155,8 @@ def test_flags_fit_the_failures() -> None:
     found = [type(v)(v.id, flags[v.id], v.problem, v.expected) for v in found]
     assert fitting_flags(found, {"a", "b"}) == ("two",)
     assert fitting_flags(found, {"a"}) == ("one",)
-    assert fitting_flags(found, {"a", "b", "c"}) == ("two", "one")
-    assert fitting_flags(found, {"b"}) == ("two",)
-    assert fitting_flags(found, {"c"}) == ()
+    for failed in ({"b"}, {"c"}):
+        assert fitting_flags(found, failed) == ()
 
 
 @pytest.mark.parametrize("operation", RESULTS)

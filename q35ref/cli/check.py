@@ -84,7 +84,7 @@ def check(
         raise UsageProblem("--json, --html, --junit: expected different files")
     for wanted in reports:
         if wanted.is_dir() or not wanted.absolute().parent.is_dir():
-            raise UsageProblem(f"{wanted}: expected a file in a folder that is there")
+            raise UsageProblem(f"{wanted}: no such folder, or a folder itself")
     left = MOST_FINDINGS
 
     def show(result: oracle.Result) -> None:
@@ -93,6 +93,8 @@ def check(
             click.echo(result.to_text(left))
         left = max(0, left - len(result.findings))
 
+    if abi != DEFAULTS.abi and not target.startswith("c:"):
+        raise UsageProblem(f"--abi {abi}: expected a target c:PATH, got {target!r}")
     try:
         domain = oracle.Domain(layouts, gains, group_sizes, k_multiple)
         report = oracle.check(

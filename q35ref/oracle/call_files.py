@@ -45,8 +45,9 @@ def generate(operation: str, level: int, seed: int) -> list[Vector]:
     bugs = {name: bug.variants()[0] for name, bug in KERNELS.items() if operation in bug.operations}
     found = []
     for kind in kinds:
-        for index, posed in enumerate(problems(kind, level, seed)):
-            problem = posed.judged[0] if posed.judged else posed
+        for index, problem in enumerate(problems(kind, level, seed)):
+            if problem.large:
+                continue  # for threads, which no file asks for
             vector = from_problem(f"calls/{operation}/{kind}/{index}", problem)
             flags = tuple(name for name, bug in bugs.items() if _goes_wrong(bug, vector))
             found.append(replace(vector, flags=flags))
@@ -157,6 +158,10 @@ def load(path: Path) -> tuple[str, dict[str, dict[str, str]], list[Vector]]:
             f"{path.name}: expected {content['case_count']} cases, got {len(content['cases'])}: it has been cut short"
         )
     operation, found = content["operation"], []
+    ids = [case["id"] for case in content["cases"]]
+    if len(set(ids)) < len(ids):
+        twice = next(name for name in ids if ids.count(name) > 1)
+        raise vectors.VectorFileError(f"{path.name}: the id {twice} is there more than once")
     for index, case in enumerate(content["cases"]):
         place = f"cases[{index}] ({case['id']})"
         try:

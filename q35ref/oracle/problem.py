@@ -75,6 +75,12 @@ class Problem:
     origin: str = field(default="", compare=False)
     """An expression that makes the problem this one was cut from."""
 
+    def __repr__(self) -> str:
+        """Return what the problem is about; :meth:`code` makes it again."""
+        arrays = ", ".join(f"{name} {list(array.shape)}" for name, array in self.arrays.items())
+        settings = f"{self.layout}, group size {self.group_size}, gain {self.narrow_gain}, {self.method}"
+        return f"<Problem {self.operation}: K = {self.k}; {arrays}; {settings}>"
+
     @property
     def n(self) -> int:
         """Columns."""

@@ -17,8 +17,11 @@ from q35ref.vectors.files import digests
 PROMISE = "gives what the vectors expect"
 """What each file's result says."""
 
-MOST_BUGS = 20
+MOST_BUGS = 2
 """Bug classes that are named at most."""
+
+ALIKE = 0.75
+"""Of the vectors that failed or bear a class's flag, the share that must be both for the class to be named."""
 
 
 def replay_vectors(
@@ -151,16 +154,11 @@ def _finding(kernel: Target, found: list[Vector], failed: list[tuple[Vector, Mis
 
 
 def fitting_flags(found: list[Vector], failed: set[str]) -> tuple[str, ...]:
-    """Return the bug classes that the failures fit: a kernel with one bug fails the vectors that bear its flag.
-
-    Those whose vectors are just the failed ones, if there are any; else those whose vectors all failed, the most
-    frequent first; else those that some failed vector bears.
-    """
+    """Return the classes whose vectors are the failed ones, or nearly: one bug fails the vectors with its flag."""
     bearing: dict[str, set[str]] = {}
     for vector in found:
         for flag in vector.flags:
             bearing.setdefault(flag, set()).add(vector.id)
-    exact = [flag for flag, ids in bearing.items() if ids == failed]
-    whole = sorted((flag for flag, ids in bearing.items() if ids <= failed), key=lambda flag: -len(bearing[flag]))
-    some = [flag for flag, ids in bearing.items() if ids & failed]
-    return tuple((exact or whole or some)[:MOST_BUGS])
+    alike = {flag: len(ids & failed) / len(ids | failed) for flag, ids in bearing.items()}
+    best = max(alike.values(), default=0.0)
+    return tuple(flag for flag, share in alike.items() if share == best >= ALIKE)[:MOST_BUGS]

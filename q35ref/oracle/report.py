@@ -84,10 +84,10 @@ class Result:
         shown = self.findings[:most]
         if len(shown) < len(self.findings):
             kinds = ", ".join(found.kind for found in self.findings[len(shown) :])
-            lines.append(f"     {self.failures} of {self.cases} broke it; not written out: {kinds}")
+            lines.append(f"     {self._share()} broke it; not written out: {kinds}")
         for found in shown:
             lines += [
-                f"     {self.failures} of {self.cases} broke it; the smallest input found:",
+                f"     {self._share()} broke it; the smallest input found:",
                 *(f"       {line}" for line in found.code.splitlines()),
                 f"     {found.kind}: {found.place}",
                 f"       got       {found.got}",
@@ -97,6 +97,11 @@ class Result:
                 f"     again: {found.command}",
             ]
         return "\n".join(lines)
+
+    def _share(self) -> str:
+        """Return how many calls broke the rule; of behaviour, what is known is not looked for again."""
+        least = "at least " if self.name.endswith(BEHAVES) else ""
+        return f"{least}{self.failures} of {self.cases}"
 
 
 @dataclass

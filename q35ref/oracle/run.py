@@ -12,7 +12,7 @@ from q35ref.oracle.judge import RULES
 from q35ref.oracle.laws import reference_results
 from q35ref.oracle.replay import replay_vectors
 from q35ref.oracle.report import Report, Result
-from q35ref.oracle.runner import Command, kernel_results
+from q35ref.oracle.runner import Command, kernel_results, rules_in_order
 from q35ref.oracle.targets import DEFAULTS, TargetOptions, is_reference, resolve
 from q35ref.version import __version__
 
@@ -56,6 +56,11 @@ def check(
             raise ValueError(f"require: expected operations among {', '.join(OPERATIONS)}, got {operation!r}")
         if not any(fnmatchcase(rule.name, p) for rule in RULES if rule.operation == operation for p in patterns):
             raise ValueError(f"require: {operation} is left out by only = {', '.join(patterns)}")
+    if vectors is None and isinstance(target, str) and target != "reference":
+        names = [rule.name for rules in rules_in_order().values() for rule in rules]
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in names):
+                raise ValueError(f"only: no check matches {pattern}")
     kernel = resolve(target, options)
     report = Report(kernel.name, level, seed, __version__, domain=str(options.domain))
     command = _command(target, report, options, vectors)

@@ -95,6 +95,10 @@ class Vector:
         for name, array in self.expected.items():
             dimensions = RESULTS[problem.operation][name.removesuffix("_low").removesuffix("_high")]
             _require_shape(f"expected.{name}", array, dimensions, sizes)
+        for name in ("out", "w"):
+            ends = self.expected.get(f"{name}_low"), self.expected.get(f"{name}_high")
+            if ends[0] is not None and ends[1] is not None and not (ends[0] <= ends[1]).all():
+                raise ValueError(f"expected.{name}_low: not at most expected.{name}_high")
         finite = all(np.isfinite(array).all() for array in problem.arrays.values())
         if not problem.legal() or not (finite or problem.refusal):
             raise ValueError("inputs: not what the format allows")
@@ -122,6 +126,7 @@ class Vector:
 
 def _require_shape(place_: str, array: Array, dimensions: str, sizes: dict[str, int]) -> None:
     wanted = [sizes.get(dimension, length) for dimension, length in zip(dimensions, array.shape, strict=False)]
+    wanted += [sizes.get(dimension, 1) for dimension in dimensions[array.ndim :]]
     if array.ndim != len(dimensions) or list(array.shape) != wanted:
         raise ValueError(f"{place_}: shape {list(array.shape)} does not fit the others, which ask for {wanted}")
     if array.dtype != TYPES[place_.rpartition(".")[2].removesuffix("_low").removesuffix("_high")]:

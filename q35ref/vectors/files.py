@@ -190,4 +190,4 @@ def read(path: Path) -> bytes:
             raise VectorFileError(f"{path.name}: {size} bytes, more than the {MAX_FILE_BYTES} of any vector file")
         return path.read_bytes()
     except OSError as error:
-        raise VectorFileError(f"{path.name}: cannot be read ({error.strerror}); the installation is damaged") from error
+        raise VectorFileError(f"{path.name}: cannot be read: {error.strerror}") from error
