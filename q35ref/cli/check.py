@@ -114,7 +114,7 @@ def check(
         written = (json_path, report.to_json), (junit_path, report.to_junit), (html_path, lambda: to_html(report))
         for path, text in written:
             if path is not None:
-                write_text(path, text())
+                write_text(path, text().encode(errors="backslashreplace").decode())  # paths need not be UTF-8
     except OSError as error:
         raise UsageProblem(f"{error.filename}: {error.strerror}") from error
     sys.exit(report.exit_status)
