@@ -196,7 +196,7 @@ q35ref.testing.assert_matches_reference
 try:
     from q35ref.testing import problems
 except ImportError as error:
-    assert "pip install 'q35ref[test]'" in str(error), error
+    assert "pip install 'q35ref[pytest]'" in str(error), error
 else:
     raise SystemExit("no error")
 """

@@ -17,9 +17,9 @@ PARTS: tuple[tuple[str, str, str], ...] = (
     ("numpy", "fast path", "pip install q35ref"),
     ("safetensors", "checkpoints", "pip install q35ref"),
     ("rich", "tables and progress", "pip install q35ref"),
-    ("hypothesis", "tests", "pip install 'q35ref[test]'"),
+    ("hypothesis", "tests, q35ref.testing", "pip install 'q35ref[pytest]'"),
     ("crosshair-tool", "contract gate", "pip install 'q35ref[test]'"),
-    ("pytest", "tests", "pip install 'q35ref[test]'"),
+    ("pytest", "tests, pytest --q35-target", "pip install 'q35ref[pytest]'"),
     ("mypy", "tests", "pip install 'q35ref[test]'"),
     ("gguf", "benchmark's peer", "pip install 'q35ref[bench]'"),
 )

@@ -9,7 +9,7 @@
         assert_matches_reference(my_kernel, problem)
 
 A kernel is any object with the operation's method; for what is behind ``c:`` or ``pipe:`` there is the plugin.
-The strategies need Hypothesis (``pip install 'q35ref[test]'``), which is imported when the first of them is used;
+The strategies need Hypothesis (``pip install 'q35ref[pytest]'``), which is imported when the first of them is used;
 the rest does not. The plugin: ``pytest --q35-target TARGET``, see :mod:`q35ref.testing.plugin`.
 """
 
@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
-        message = f"q35ref.testing.{name} needs Hypothesis: pip install 'q35ref[test]'"
+        message = f"q35ref.testing.{name} needs Hypothesis: pip install 'q35ref[pytest]'"
         raise ImportError(message, name="hypothesis") from error
     return getattr(strategies, name)
 
