@@ -179,7 +179,7 @@ def test_calls_satisfy_their_schema_and_are_read_back(operation: str, tmp_path: 
 def test_a_level_adds_calls_with_flags_that_are_explained() -> None:
     found = call_files.generate("pack", 1, 1)
     document = call_files.document("pack", 1, 1, found)
-    assert document["case_count"] == len(list(problems("pack", 1, 1)))
+    assert document["case_count"] == sum(not problem.large for problem in problems("pack", 1, 1))
     assert {"LanesSwapped", "PaddingBitsSet"} <= set(document["flags"])
     assert all(meaning["description"] and meaning["effect"] for meaning in document["flags"].values())
     assert all(set(case["flags"]) <= set(document["flags"]) for case in document["cases"])

@@ -300,7 +300,7 @@ FAULTS: dict[str, tuple[str, ...]] = {
     "null result": ("NullResult",),
     "stale output": ("StaleOutput",),
     "stale cache": ("StaleCache",),
-    "changed result": ("ReusedResult",),
+    "changed result": ("ReusedResult", "StaleOutput"),
     "thread dependent": ("ThreadRace",),
     "not repeatable": ("ThreadRace", "StaleOutput"),
 }
