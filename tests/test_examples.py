@@ -122,7 +122,7 @@ def test_an_example_gives_what_its_readme_shows(name: str, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_bench_that_reads_vectors_finds_what_is_wrong(tmp_path: Path) -> None:
     reason = lack("verilog")
-    if reason:
+    if reason:  # as above: `.ci/run` installs Icarus, a user need not have it
         pytest.skip(reason)
     assert make("verilog", tmp_path, "check-vectors").returncode == 0
     source = tmp_path / "verilog" / "kernel.v"

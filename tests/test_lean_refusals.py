@@ -146,7 +146,7 @@ def test_headlines_must_be_public_theorems(tmp_path: Path) -> None:
 def test_lean_and_its_audit_refuse(tmp_path: Path) -> None:
     """In one process, for it takes 20 s to start: warnings, errors, and what the audit finds behind the words."""
     home = toolchain.fetch() if required() else toolchain.present()
-    if home is None:
+    if home is None:  # 0.6 GB that a user need not fetch for the tests; where proofs are required, it is fetched
         pytest.skip("Lean in WebAssembly is not in the cache: python -m tools.lean --setup fetches it")
     worker = Worker(home, tmp_path)
     heads = ["Planted.promised", "Planted.promisedOnly", "Planted.gone"]

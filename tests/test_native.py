@@ -209,6 +209,7 @@ def test_accumulators_hold_at_the_longest_legal_group(isa: str, gain: int) -> No
 SIMDE = compiles("#include <simde/x86/avx512.h>\nint main(void) { return 0; }\n")
 
 
+# SIMDe is Debian's, and `.ci/run` installs it; where it is missing, the processor's own paths are tested all the same.
 @pytest.mark.slow
 @pytest.mark.skipif(bool(SIMDE), reason=f"SIMDe (Debian's libsimde-dev) is not installed: {SIMDE}")
 def test_every_path_conforms_in_portable_c(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 def under_address_sanitizer(library: Path) -> dict[str, str]:
     """Return the environment in which Python runs a sanitized library; Python itself leaks a little at its end."""
     runtime = library_of("libasan.so")
-    if runtime is None:
+    if runtime is None:  # compilers come without it on some systems, and Python cannot be run under it then
         pytest.skip("the compiler's libasan.so, which Python must load first, is not found")
     options = {"ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
     return {"LD_PRELOAD": str(runtime), "Q35_NATIVE_LIBRARY": str(library), **options}

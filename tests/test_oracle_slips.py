@@ -142,7 +142,9 @@ GROUPS = "const int64_t groups = group_size ? (k + group_size - 1) / group_size 
     ],
 )  # fmt: skip
 def test_what_shows_in_few_calls_is_found(function: str, before: str, after: str, kind: str, tmp_path: Path) -> None:
-    if ("_mm_" in after + before or "mm0" in after) and not X86:
+    if (
+        "_mm_" in after + before or "mm0" in after
+    ) and not X86:  # the mischief itself is in the language of that processor
         pytest.skip("a register of x86-64")
     report = slipped(tmp_path, function, before, after)
     assert (kind in kinds(report)) if kind else report.failures == []
