@@ -181,10 +181,29 @@ def test_correct_rounding_is_judged_only_where_it_is_claimed() -> None:
 
     report = check(Modest(), only=["dequantize.*"])
     assert [(r.name, r.status) for r in report.results] == [
-        ("dequantize.exact", "not checked"),
         ("dequantize.behaves", "passed"),
         ("dequantize.bound", "passed"),
+        ("dequantize.exact", "not checked"),
     ]
+
+
+class ScalesTwice(NumpyBackend):
+    """Wrong in the operation that is checked last."""
+
+    def quantize_activations(self, x: Any) -> Any:
+        scale, integers = super().quantize_activations(x)
+        return scale * np.float32(2), integers
+
+
+def test_what_fails_on_a_few_problems_is_told_of_before_the_rest_is_checked() -> None:
+    """The last operation comes first if it fails; the report has all in their order."""
+    told: list[str] = []
+    report = check(ScalesTwice(), on_result=lambda result: told.append(result.name))
+    assert [name.partition(".")[0] for name in told[:3]] == 3 * ["quantize_activations"]
+    names = [result.name for result in report.results]
+    assert names == [result.name for result in check(NumpyBackend()).results]
+    assert names[-3:] == told[:3]
+    assert sorted(told) == sorted(names)
 
 
 class Odd(NumpyBackend):

@@ -38,7 +38,8 @@ def check(
     their own, as ``options`` says. The same level and seed give the same problems. An operation that the
     target lacks is *not checked*, and fails only if ``require`` names it. ``only`` keeps the checks whose names
     match one of its patterns. ``vectors`` names a vector file, or a folder of them, to be replayed instead of the
-    oracle's own problems. ``on_result`` is called with each result as it comes.
+    oracle's own problems. ``on_result`` is called with each result as it comes: of an operation that fails
+    early, before the others; the report has them in the order of the operations.
 
     Errors: ValueError for an unknown level, operation or pattern, TargetError for a target that cannot be found,
     VectorFileError for a vector file that is missing or damaged.
@@ -56,8 +57,8 @@ def check(
             raise ValueError(f"require: expected operations among {', '.join(OPERATIONS)}, got {operation!r}")
         if not any(fnmatchcase(rule.name, p) for rule in RULES if rule.operation == operation for p in patterns):
             raise ValueError(f"require: {operation} is left out by only = {', '.join(patterns)}")
+    names = [rule.name for rules in rules_in_order().values() for rule in rules]
     if vectors is None and isinstance(target, str) and target != "reference":
-        names = [rule.name for rules in rules_in_order().values() for rule in rules]
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in names):
                 raise ValueError(f"only: no check matches {pattern}")
@@ -79,6 +80,7 @@ def check(
             report.results.append(result)
             if on_result is not None:
                 on_result(result)
+    report.results.sort(key=lambda result: names.index(result.name) if result.name in names else 0)
     if not report.results:
         raise ValueError(f"only: no check matches {', '.join(patterns)}")
     return report

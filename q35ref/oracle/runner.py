@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
 
 from q35ref.oracle.bugs import explain
 from q35ref.oracle.calls import Outcome, Unanswered, judge
@@ -17,6 +17,9 @@ from q35ref.oracle.targets import Target
 
 ORDER: Final = ("pack", "unpack", "matmul", "quantize", "dequantize", "calibrate", "quantize_activations")
 """Operations in the order in which they are checked: what is most often wrong comes soon."""
+
+EARLY: Final = 4
+"""One of so many problems of each operation is asked before all others."""
 
 WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
@@ -44,12 +47,21 @@ def kernel_results(
     command: Command,
     domain: Domain = WHOLE,
 ) -> Iterator[Result]:
-    """Yield the results of every wanted rule, an operation after the other, on problems inside a domain."""
+    """Yield the results of every wanted rule on problems inside a domain, an operation after the other.
+
+    A few problems of every operation are asked first. Where one fails, that operation is finished before the others, so
+    that who waits for the first finding does not wait for all that is right.
+    """
+    runners = []
     for kind, rules in rules_in_order().items():
         batch = [rule for rule in rules if wanted(rule.name)]
         if batch:
-            runner = _Runner(kernel, kind, batch[0].operation in required, report, command, domain)
-            yield from runner.results(batch)
+            runners.append(_Runner(kernel, kind, batch, batch[0].operation in required, report, command, domain))
+    for runner in runners:
+        runner.ask(lambda number: number % EARLY == 0)
+    for runner in sorted(runners, key=lambda runner: not runner.failed):
+        runner.ask(lambda number: number % EARLY != 0)
+        yield from runner.results()
 
 
 def rules_in_order() -> dict[str, list[Rule]]:
@@ -69,6 +81,8 @@ class Witness:
     problem: Problem
     outcome: Outcome
     mismatch: Mismatch
+    number: int = 0
+    """The problem's: the first ones are told of, in whatever order they were asked."""
 
 
 @dataclass
@@ -81,48 +95,67 @@ class _Tally:
     absent: list[Problem] = field(default_factory=list)
     failed: list[Witness] = field(default_factory=list)
     """Failing calls: the first ones; of a rule about behaviour, the first of each kind."""
-    kept: list[tuple[Problem, Outcome]] = field(default_factory=list)
-    """Calls that kept the rule."""
-    died: list[Mismatch] = field(default_factory=list)
+    kept: list[tuple[int, Problem, Outcome]] = field(default_factory=list)
+    """Calls that kept the rule, with their problems' numbers."""
+    died: list[tuple[int, Mismatch]] = field(default_factory=list)
     """How the kernel ended instead of giving a result to judge."""
     failures: int = 0
     seconds: float = 0.0
+
+
+def _number(found: Witness | tuple[Any, ...]) -> int:
+    """Return a problem's number."""
+    number: int = found.number if isinstance(found, Witness) else found[0]
+    return number
 
 
 class _Runner:
     """One operation of a kernel, called on every problem of a kind and judged by each of its rules."""
 
     def __init__(
-        self, kernel: Target, kind: str, required: bool, report: Report, command: Command, domain: Domain
+        self,
+        kernel: Target,
+        kind: str,
+        rules: list[Rule],
+        required: bool,
+        report: Report,
+        command: Command,
+        domain: Domain,
     ) -> None:
-        self.kernel, self.kind, self.required, self.report, self.command = kernel, kind, required, report, command
-        self.domain = domain
+        self.kernel, self.kind, self.rules, self.required = kernel, kind, rules, required
+        self.report, self.command, self.domain = report, command, domain
+        self.lacks = {rule.name: reason for rule in rules if (reason := self._lack(rule))}
+        self.tallies = {rule.name: _Tally() for rule in rules if rule.name not in self.lacks}
 
-    def results(self, rules: list[Rule]) -> Iterator[Result]:
-        """Yield a result for each rule, once all problems have been tried."""
-        tallies: dict[str, _Tally] = {}
-        for rule in rules:
-            reason = self._lack(rule)
-            if reason:
-                yield self._not_checked(rule, reason)
-            else:
-                tallies[rule.name] = _Tally()
-        if not tallies:
+    @property
+    def failed(self) -> bool:
+        """Whether a call so far has broken a rule."""
+        return any(tally.failures or tally.died for tally in self.tallies.values())
+
+    def ask(self, chosen: Callable[[int], bool]) -> None:
+        """Ask those problems whose numbers are chosen, and judge each answer by every rule."""
+        if not self.tallies:
             return
-        shown: tuple[str, ...] = ()
-        for made in problems(self.kind, self.report.level, self.report.seed):
+        for number, made in enumerate(problems(self.kind, self.report.level, self.report.seed)):
             if self.kernel.given_up(made.operation):
                 break
-            problem = self._posed(made)
+            problem = self._posed(made) if chosen(number) else None
             if problem is None:
                 continue
             outcome = self.kernel.call(problem)
-            for rule in rules:
-                if rule.name in tallies:
-                    self._count(tallies[rule.name], rule, problem, outcome)
-        for rule in rules:
-            if rule.name in tallies:
-                result = self._result(rule, tallies[rule.name], shown)
+            for rule in self.rules:
+                if rule.name in self.tallies:
+                    self._count(self.tallies[rule.name], rule, problem, outcome, number)
+
+    def results(self) -> Iterator[Result]:
+        """Yield a result for each rule, once all problems have been asked."""
+        shown: tuple[str, ...] = ()
+        for rule in self.rules:
+            if rule.name in self.lacks:
+                yield self._not_checked(rule, self.lacks[rule.name])
+        for rule in self.rules:
+            if rule.name in self.tallies:
+                result = self._result(rule, self.tallies[rule.name], shown)
                 if rule.behaviour:
                     shown = tuple(dict.fromkeys(bug for found in result.findings for bug in found.bugs))
                 yield result
@@ -147,12 +180,12 @@ class _Runner:
             return Result(*about, "failed", failures=1, reason=f"required, but {reason}", findings=(finding,))
         return Result(*about, "not checked", reason=reason)
 
-    def _count(self, tally: _Tally, rule: Rule, problem: Problem, outcome: Outcome) -> None:
+    def _count(self, tally: _Tally, rule: Rule, problem: Problem, outcome: Outcome, number: int) -> None:
         begun = time.perf_counter()
         try:
             verdict = judge(rule, problem, outcome)
         except Unanswered:
-            tally.died.append(outcome.faults[0])
+            tally.died.append((number, outcome.faults[0]))
             return
         except Absent:
             tally.absent.append(problem)
@@ -163,23 +196,23 @@ class _Runner:
         tally.numbers += verdict.judged
         tally.no_verdict += verdict.no_verdict
         if verdict.mismatch is None:
-            if tally.cases % 8 == 1 and len(tally.kept) < WITNESSES:
-                tally.kept.append((problem, outcome))
+            if number % 8 == 0:
+                tally.kept = sorted([*tally.kept, (number, problem, outcome)], key=_number)[:WITNESSES]
         else:
             tally.failures += 1
-            self._keep(tally, rule, problem, outcome, verdict.mismatch)
+            self._keep(tally, rule, Witness(problem, outcome, verdict.mismatch, number))
         tally.seconds += time.perf_counter() - begun
 
-    def _keep(self, tally: _Tally, rule: Rule, problem: Problem, outcome: Outcome, mismatch: Mismatch) -> None:
+    def _keep(self, tally: _Tally, rule: Rule, found: Witness) -> None:
         """Keep a failing call: of a rule about behaviour, one for each kind of fault."""
         if not rule.behaviour:
-            if len(tally.failed) < WITNESSES:
-                tally.failed.append(Witness(problem, outcome, mismatch))
+            tally.failed = sorted([*tally.failed, found], key=_number)[:WITNESSES]
             return
-        known = {FAULTS[witness.mismatch.kind] for witness in tally.failed}
-        tally.failed += [
-            Witness(problem, outcome, fault) for fault in outcome.faults if FAULTS[fault.kind] not in known
-        ]
+        faults = (replace(found, mismatch=fault) for fault in found.outcome.faults)
+        first: dict[tuple[str, ...], Witness] = {}
+        for witness in sorted([*tally.failed, *faults], key=_number):
+            first.setdefault(FAULTS[witness.mismatch.kind], witness)
+        tally.failed = list(first.values())
 
     def _result(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> Result:
         """Return a rule's result; ``shown`` are classes that the operation's behaviour has shown."""
@@ -193,7 +226,9 @@ class _Runner:
         if tally.failed and rule.behaviour:
             findings = tuple(self._finding(rule, [witness], [], ()) for witness in tally.failed)
         elif tally.failed:
-            findings = (self._finding(rule, tally.failed, tally.kept, shown),)
+            findings = (
+                self._finding(rule, tally.failed, [(problem, outcome) for _, problem, outcome in tally.kept], shown),
+            )
         elif tally.absent:
             tally.failures = len(tally.absent)
             got = f"None in {tally.failures} of {tally.failures + tally.cases} calls"
@@ -218,7 +253,7 @@ class _Runner:
         reason = f"the kernel ended in {len(tally.died)} calls instead of giving a result"
         if shown:
             return self._not_checked(rule, f"{reason}: see {BEHAVIOUR[rule.operation].name}")
-        end = tally.died[0]
+        _, end = min(tally.died, key=_number)
         again = self.command(BEHAVIOUR[rule.operation].name)
         finding = Finding(end.kind, end.place, end.got, end.expected, "", again, FAULTS[end.kind], reason)
         return Result(
