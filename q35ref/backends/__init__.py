@@ -1,14 +1,18 @@
 """Implementations of the format behind one protocol, by name."""
 
+from typing import Any
+
+from q35ref.backends.lpu import LpuBackend
 from q35ref.backends.native import NativeBackend, NativeUnavailable
 from q35ref.backends.numpy import NumpyBackend
 from q35ref.backends.protocol import OPERATIONS, Backend, MatmulResult
 from q35ref.backends.reference import ReferenceBackend
 
-BACKENDS: dict[str, type[NativeBackend] | type[NumpyBackend] | type[ReferenceBackend]] = {
+BACKENDS: dict[str, type[Any]] = {
     "reference": ReferenceBackend,
     "numpy": NumpyBackend,
     "native": NativeBackend,
+    "lpu": LpuBackend,
 }
 """Our own implementations, the specification first, the fastest last."""
 

@@ -1,0 +1,55 @@
+"""Where everything lies in a chip's memory, and whether there is room for it."""
+
+from typing import Any, Final
+
+from q35ref.lpu.plan import Plan
+
+WEIGHT_QUADS: Final = 16
+"""Quads that hold weights, each byte of a block in one of its own."""
+
+ACTIVATIONS, SCALES, OFFSETS, ROW_SUMS, INTEGERS, OUTPUTS = range(WEIGHT_QUADS, WEIGHT_QUADS + 6)
+"""The quads of everything else. ``ROW_SUMS``: in float32. ``INTEGERS``: accumulators and row sums that are results."""
+
+ONES: Final = 0
+"""Address of a word of ones in ``ACTIVATIONS``."""
+
+
+class NoRoom(ValueError):
+    """A matmul does not fit a chip."""
+
+
+def weight_place(plan: Plan, block: Any, byte: int) -> tuple[Any, Any]:
+    """Return the quad and the address of a byte of a block, counted over a hemisphere's jobs."""
+    sets = WEIGHT_QUADS // plan.weights.period_bytes
+    return block % sets * plan.weights.period_bytes + byte, block // sets
+
+
+def activation_address(plan: Plan, tile: Any, row: Any, number: Any) -> Any:
+    """Return where the activations of a row lie that a row tile takes for a group, numbered within the tile."""
+    return 1 + tile * plan.slots + row * plan.most_groups + number
+
+
+def accumulator(plan: Plan, column_tile: Any, row: Any, group: Any) -> Any:
+    """Return the accumulator of a column tile; those of the row sums come after the last column tile."""
+    return (column_tile * plan.m + row) * plan.groups + group
+
+
+def needed(plan: Plan) -> dict[str, tuple[int, int]]:
+    """Return how many places are needed and how many there are, by what they are for."""
+    machine = plan.machine
+    blocks = plan.jobs * plan.blocks
+    return {
+        "weights": (-(-blocks // (WEIGHT_QUADS // plan.weights.period_bytes)), machine.addresses),
+        "activations": (activation_address(plan, plan.row_tiles, 0, 0), machine.addresses),
+        "parameters": (plan.column_tiles * plan.groups, machine.addresses),
+        "integers": (accumulator(plan, plan.column_tiles + 1, 0, 0), machine.addresses),
+        "outputs": (plan.column_tiles * plan.m, machine.addresses),
+        "accumulators": (accumulator(plan, plan.column_tiles + 1, 0, 0), machine.accumulators),
+    }
+
+
+def require_room(plan: Plan) -> None:
+    """Refuse a plan that does not fit the chip. Errors: NoRoom, which says what there is too little of."""
+    for name, (wanted, there) in needed(plan).items():
+        if wanted > there:
+            raise NoRoom(f"{name}: expected at most {there} words a hemisphere, got {wanted}")

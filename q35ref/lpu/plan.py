@@ -1,0 +1,168 @@
+"""When what happens: the closed form of a matmul's schedule.
+
+A *job* is a tile of ``2 rows`` rows of weights by ``lanes`` columns; even rows go to plane 0 and odd ones to plane 1.
+Hemisphere ``h`` has the column tiles ``u * hemispheres + h``; all hemispheres do the same at the same cycles. In order:
+
+1. ones are installed, and all activations are streamed past them: the row sums;
+2. job ``i`` begins at ``jobs_begin + i * period``: its blocks are unpacked and installed one after the other, then its
+   activations are streamed, while the next job is installed into the other buffer;
+3. the row sums and then the accumulators are drained, scaled and summed.
+
+With groups, an activation vector holds the rows of one group alone, zeros elsewhere: the sums of groups must not mix.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from q35ref.lpu.formats import WeightFormat
+from q35ref.lpu.machine import WORD, Machine
+from q35ref.lpu.unpacking import BLOCK, Table, table
+from q35ref.reference.lanes import group_count, group_length
+
+EPILOGUE_STAGES = 6
+"""ALU instructions one after the other from an accumulator to ``out``: shift, add, convert, multiply, add, add."""
+
+ROW_SUM_STAGES = 2
+"""The same from an accumulator to a row sum in float32: add, convert."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A matmul ``a[M, K] @ w[K, N]`` on a machine."""
+
+    machine: Machine
+    weights: WeightFormat
+    m: int
+    k: int
+    n: int
+    group_size: int = 0
+    narrow_gain: int = 1
+
+    @cached_property
+    def table(self) -> Table:
+        """How a block is unpacked."""
+        return table(self.machine, self.weights)
+
+    @property
+    def groups(self) -> int:
+        """G."""
+        return group_count(self.k, self.group_size)
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows of weights of a job, on both planes together."""
+        return 2 * self.machine.rows
+
+    @property
+    def row_tiles(self) -> int:
+        """Tiles one beneath the other."""
+        return -(-self.k // self.tile_rows)
+
+    @property
+    def column_tiles(self) -> int:
+        """Tiles side by side, of the hemisphere that has most."""
+        return -(-self.n // (self.machine.lanes * self.machine.hemispheres))
+
+    def own_tiles(self, hemisphere: int) -> int:
+        """Return the column tiles of a hemisphere."""
+        whole = -(-self.n // self.machine.lanes)
+        return -(-(whole - hemisphere) // self.machine.hemispheres)
+
+    @property
+    def jobs(self) -> int:
+        """Of the hemisphere that has most."""
+        return self.row_tiles * self.column_tiles
+
+    @property
+    def blocks(self) -> int:
+        """Of a job."""
+        return self.tile_rows // BLOCK
+
+    def tile_groups(self, tile: int) -> range:
+        """Return the groups of which a row tile has rows."""
+        length = group_length(self.k, self.group_size)
+        last = min((tile + 1) * self.tile_rows, self.k) - 1
+        return range(tile * self.tile_rows // length, last // length + 1)
+
+    def first_tile(self, group: Any) -> Any:
+        """Return the row tile in which a group begins."""
+        return group * group_length(self.k, self.group_size) // self.tile_rows
+
+    def result_shift(self, lane: int) -> int:
+        """How far the sums of a plane are shifted to the right: the rows are installed at the top of a byte."""
+        return self.weights.result_shift(lane) - (self.narrow_gain // 2 if lane else 0)
+
+    @cached_property
+    def most_groups(self) -> int:
+        """Groups of the row tile that has most."""
+        return max(len(self.tile_groups(tile)) for tile in range(self.row_tiles))
+
+    @property
+    def slots(self) -> int:
+        """Activation vectors of a job: one for each row and each group of the tile that has most."""
+        return self.m * self.most_groups
+
+    @property
+    def ones_cycles(self) -> int:
+        """Cycles in which the ones are installed."""
+        return self.machine.rows // (WORD * self.machine.install_words)
+
+    @property
+    def ones_matmul(self) -> int:
+        """Cycle of the first activation vector for the row sums."""
+        return self.machine.memory_latency + self.ones_cycles
+
+    @property
+    def jobs_begin(self) -> int:
+        """Cycle at which the first job begins."""
+        return self.ones_cycles + self.row_tiles * self.slots
+
+    @property
+    def period(self) -> int:
+        """Cycles from one job to the next: unpacking or streaming, whichever takes longer."""
+        spread = self.table.last_placement + 1 - self.table.first_placement - self.table.interval
+        return max(self.blocks * self.table.interval, self.slots + max(0, spread))
+
+    @property
+    def installed(self) -> int:
+        """Cycles from a job's begin to its first activation vector at a plane."""
+        return (self.blocks - 1) * self.table.interval + self.table.last_placement + 1
+
+    @property
+    def matmuls_end(self) -> int:
+        """First cycle in which no more activation vectors come."""
+        return self.jobs_begin + (self.jobs - 1) * self.period + self.installed + self.slots
+
+    @property
+    def interleaved(self) -> int:
+        """Rows of activations that are summed over their groups in turn, as a sum must wait for the one before."""
+        return 1 if self.groups == 1 else self.machine.alu_latency
+
+    @property
+    def results(self) -> int:
+        """Places in the order in which the accumulators of a column tile are drained, some of them empty."""
+        return -(-self.m // self.interleaved) * self.interleaved * self.groups
+
+    @property
+    def last_result(self) -> int:
+        """The last place that is not empty."""
+        return self.results - self.interleaved + (self.m - 1) % self.interleaved
+
+    @property
+    def sums_drain(self) -> int:
+        """Cycle at which the first row sum is drained."""
+        return self.matmuls_end + self.machine.matrix_latency
+
+    @property
+    def drain(self) -> int:
+        """Cycle at which the first accumulator is drained: the last row sum must be in memory by then."""
+        latency = ROW_SUM_STAGES * self.machine.alu_latency + 2 * self.machine.memory_latency
+        return self.sums_drain + self.m * self.groups + latency
+
+    @property
+    def total(self) -> int:
+        """Cycles: the last result is in memory."""
+        machine = self.machine
+        chain = machine.drain_latency + EPILOGUE_STAGES * machine.alu_latency + machine.memory_latency
+        return self.drain + (self.column_tiles - 1) * self.results + self.last_result + 1 + chain

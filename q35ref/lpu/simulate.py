@@ -1,0 +1,87 @@
+"""A matmul on the machine: planned, scheduled, verified and run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from q35ref.backends.protocol import MatmulResult
+from q35ref.lpu.executor import Executor
+from q35ref.lpu.image import load, results
+from q35ref.lpu.layout import NoRoom, needed, require_room
+from q35ref.lpu.plan import Plan
+from q35ref.lpu.program import Program
+from q35ref.lpu.scheduler import schedule
+from q35ref.lpu.verifier import verify
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A part of a matmul that fits a chip at once."""
+
+    rows: slice
+    """Of the activations."""
+    columns: slice
+    """Of the weights."""
+    plan: Plan
+
+
+def passes(plan: Plan) -> Iterator[Pass]:
+    """Yield the parts of a matmul, as few as will do: all columns if they fit, with as many rows as fit beside them.
+
+    Errors: NoRoom where not even one row and one tile of columns fits.
+    """
+    width = plan.machine.lanes * plan.machine.hemispheres
+    tiles = plan.column_tiles
+    while tiles > 1 and not _fits(replace(plan, m=1, n=min(plan.n, tiles * width))):
+        tiles = -(-tiles // 2)
+    wide = min(plan.n, tiles * width)
+    require_room(replace(plan, m=1, n=wide))
+    height = _most_rows(replace(plan, n=wide))
+    for left in range(0, plan.n, wide):
+        columns = slice(left, min(left + wide, plan.n))
+        for top in range(0, plan.m, height):
+            rows = slice(top, min(top + height, plan.m))
+            yield Pass(rows, columns, replace(plan, m=rows.stop - top, n=columns.stop - left))
+
+
+def _fits(plan: Plan) -> bool:
+    return all(wanted <= there for wanted, there in needed(plan).values())
+
+
+def _most_rows(plan: Plan) -> int:
+    """Return the most rows of activations that fit; one does."""
+    low, high = 1, plan.m
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _fits(replace(plan, m=middle)) else (low, middle - 1)
+    return low
+
+
+def simulate(
+    plan: Plan, a: NDArray[np.int8], packed: NDArray[np.uint8], scale: NDArray[Any], offset: NDArray[Any]
+) -> tuple[MatmulResult, list[tuple[Pass, Program]]]:
+    """Return the results of a matmul, and each part with the program that was run for it.
+
+    Shapes: ``a`` int8[M, K]; ``packed`` uint8[N, bytes]; ``scale``, ``offset`` float32[G, N]. Every program is verified
+    before it runs. Errors: NoRoom; ScheduleError if the scheduler were wrong.
+    """
+    acc = np.zeros((plan.m, plan.n, plan.groups), np.int32)
+    row_sum = np.zeros((plan.m, plan.groups), np.int32)
+    out = np.zeros((plan.m, plan.n), np.float32)
+    run = []
+    for part in passes(plan):
+        program = schedule(part.plan)
+        image = load(part.plan, a[part.rows], packed[part.columns], scale[:, part.columns], offset[:, part.columns])
+        verify(program, plan.machine, image.keys)
+        Executor(plan.machine, image.memory).run(program)
+        acc[part.rows, part.columns], row_sum[part.rows], out[part.rows, part.columns] = results(
+            part.plan, image.memory
+        )
+        run.append((part, program))
+    return MatmulResult(acc, row_sum, out), run
+
+
+__all__ = ["NoRoom", "Pass", "passes", "simulate"]

@@ -1,0 +1,218 @@
+"""Whether a program can run: told from its instructions and the machine alone, without the scheduler.
+
+No unit, port or stream twice in a cycle; every operand there in the cycle in which it is taken; everything within
+bounds; nothing read before it is written; no buffer given rows while it is multiplied by.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from q35ref.lpu.machine import Machine
+from q35ref.lpu.program import ALU, OPERATIONS, STREAM, Program, Records
+
+Keys = NDArray[np.int64]
+
+
+class ScheduleError(ValueError):
+    """A program that the machine cannot run."""
+
+
+def verify(program: Program, machine: Machine, image: Keys) -> None:
+    """Refuse a program that the machine cannot run.
+
+    ``image``: ``[words, 3]``, hemisphere, quad and address of each word that is in memory at the start.
+    Errors: ScheduleError, which names the unit, the cycle and what is wrong.
+    """
+    _within_bounds(program, machine)
+    _used_once(program, machine)
+    _operands_there(program, machine)
+    _memory_written(program, machine, image)
+    _buffers_whole(program, machine)
+    _accumulators_ready(program, machine)
+
+
+def _within_bounds(program: Program, machine: Machine) -> None:
+    bounds: dict[str, dict[str, int]] = {
+        "read": {"quad": machine.quads, "address": machine.addresses, "outward": 2, "stream": machine.streams},
+        "write": {"quad": machine.quads, "address": machine.addresses, "stream": machine.streams},
+        "alu": {"alu": machine.alus, "operation": len(OPERATIONS), "from_a": 3, "from_b": 3},
+        "install": {
+            "plane": machine.planes, "port": machine.install_words, "buffer": 2, "row": machine.rows - 24,
+            "stream": machine.streams,
+        },
+        "matmul": {
+            "plane": machine.planes, "buffer": 2, "stream": machine.streams, "byte": 4,
+            "accumulator": machine.accumulators, "begins": 2,
+        },
+        "drain": {"plane": machine.planes, "accumulator": machine.accumulators, "stream": machine.streams},
+    }  # fmt: skip
+    for kind, records in program.kinds().items():
+        for column, limit in {"hemisphere": machine.hemispheres, **bounds[kind]}.items():
+            _demand(records, kind, column, 0, limit)
+        _demand(records, kind, "cycle", 0, np.iinfo(np.int64).max)
+    _demand(program.alu, "alu", "stream", -1, machine.streams)
+
+
+def _demand(records: Records, kind: str, column: str, low: int, limit: int) -> None:
+    wrong = (records[column] < low) | (records[column] >= limit)
+    if wrong.any():
+        record = records[int(np.argmax(wrong))]
+        raise ScheduleError(
+            f"{kind} in cycle {record['cycle']}: {column}: expected {low} to {limit - 1}, got {record[column]}"
+        )
+
+
+def inward(program: Program, machine: Machine) -> Keys:
+    """Return hemisphere, stream and cycle of each word that comes to the VXM."""
+    reads = program.read[program.read["outward"] == 0]
+    return np.concatenate([
+        _keys(reads, "hemisphere", "stream", later=machine.memory_latency),
+        _keys(program.drain, "hemisphere", "stream", later=machine.drain_latency),
+    ])  # fmt: skip
+
+
+def outward(program: Program, machine: Machine) -> Keys:
+    """Return hemisphere, stream and cycle of each word that comes to the MXM."""
+    reads = program.read[program.read["outward"] == 1]
+    given = program.alu[program.alu["stream"] >= 0]
+    return np.concatenate([
+        _keys(reads, "hemisphere", "stream", later=machine.memory_latency),
+        _keys(given, "hemisphere", "stream", later=machine.alu_latency + machine.transit),
+    ])  # fmt: skip
+
+
+def _keys(records: Records, *names: str, later: int = 0) -> Keys:
+    """Return columns and the cycle, some cycles later, of each instruction."""
+    return np.stack([*(records[name] for name in names), records["cycle"] + later], axis=1)
+
+
+def _used_once(program: Program, machine: Machine) -> None:
+    units: dict[str, Keys] = {
+        "memory quad": np.concatenate([_keys(each, "hemisphere", "quad") for each in (program.read, program.write)]),
+        "ALU": _keys(program.alu, "hemisphere", "alu"),
+        "install port": _keys(program.install, "hemisphere", "plane", "port"),
+        "plane": _keys(program.matmul, "hemisphere", "plane"),
+        "accumulator port": _keys(program.drain, "hemisphere", "plane"),
+        "inward stream": inward(program, machine),
+        "outward stream": outward(program, machine),
+    }
+    for unit, keys in units.items():
+        order = np.lexsort(keys.T)
+        twice = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
+        if twice.any():
+            *numbers, cycle = keys[order[int(np.argmax(twice))]].tolist()
+            raise ScheduleError(f"{unit} {numbers} is used twice in cycle {cycle}")
+
+
+def _operands_there(program: Program, machine: Machine) -> None:
+    coming, going = _Set(inward(program, machine)), _Set(outward(program, machine))
+    issued = _Set(_keys(program.alu, "hemisphere", "alu"))
+    for source, operand in (("from_a", "a"), ("from_b", "b")):
+        taken = program.alu[program.alu[source] == STREAM]
+        coming.demand(_keys(taken, "hemisphere", operand), "ALU", "inward stream")
+        taken = program.alu[program.alu[source] == ALU]
+        issued.demand(_keys(taken, "hemisphere", operand, later=-machine.alu_latency), "ALU", "result of ALU")
+    going.demand(_keys(program.install, "hemisphere", "stream"), "install", "outward stream")
+    going.demand(_keys(program.matmul, "hemisphere", "stream"), "matmul", "outward stream")
+    gone = machine.transit - machine.memory_latency
+    going.demand(_keys(program.write, "hemisphere", "stream", later=gone), "write", "outward stream")
+
+
+class _Set:
+    """Words that are there at a place and a cycle."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.places = keys[:, :-1].max(axis=0, initial=0) + 1
+        self.codes = np.unique(self._code(keys))
+
+    def _code(self, keys: Keys) -> Keys:
+        code = keys[:, -1]
+        for column, size in enumerate(self.places):
+            code = code * size + keys[:, column]
+        return code
+
+    def demand(self, keys: Keys, who: str, what: str) -> None:
+        """Refuse operands that are not there."""
+        known = (keys[:, :-1] < self.places).all(axis=1) & (keys[:, -1] >= 0)
+        found = known & np.isin(self._code(keys), self.codes)
+        if not found.all():
+            *numbers, cycle = keys[int(np.argmin(found))].tolist()
+            raise ScheduleError(f"{who}: nothing is on {what} {numbers} in cycle {cycle}")
+
+
+def _memory_written(program: Program, machine: Machine, image: Keys) -> None:
+    """Refuse reads of words that nothing has put there."""
+    sizes = machine.quads * machine.addresses, machine.addresses, 1
+
+    def place(keys: Keys) -> Keys:
+        code: Keys = (keys * np.array(sizes)).sum(axis=1)
+        return code
+
+    there = np.unique(place(image))
+    reads = place(np.stack([program.read[name] for name in ("hemisphere", "quad", "address")], axis=1))
+    writes = place(np.stack([program.write[name] for name in ("hemisphere", "quad", "address")], axis=1))
+    missing = ~np.isin(reads, there)
+    first = dict(zip(writes[::-1].tolist(), program.write["cycle"][::-1].tolist(), strict=True))
+    for index in np.flatnonzero(missing).tolist():
+        if first.get(int(reads[index]), np.inf) >= program.read["cycle"][index]:
+            record = program.read[index]
+            raise ScheduleError(
+                f"read in cycle {record['cycle']}: nothing has been written to quad {record['quad']}, address "
+                f"{record['address']} of hemisphere {record['hemisphere']}"
+            )
+
+
+def _generations(program: Program) -> Iterator[tuple[str, Records, Records]]:
+    """Yield each run of installs of a buffer with the run of multiplications by it that follows."""
+    for hemisphere in np.unique(program.install["hemisphere"]).tolist():
+        for plane in np.unique(program.install["plane"]).tolist():
+            for buffer in (0, 1):
+                installs, matmuls = (
+                    records[
+                        (records["hemisphere"] == hemisphere)
+                        & (records["plane"] == plane)
+                        & (records["buffer"] == buffer)
+                    ]
+                    for records in (program.install, program.matmul)
+                )
+                place = f"buffer {buffer} of plane {plane} of hemisphere {hemisphere}"
+                begins = np.searchsorted(installs["cycle"], matmuls["cycle"])
+                parts, counts = np.unique(begins, return_counts=True)
+                start = end = 0
+                for until, count in zip(parts.tolist(), counts.tolist(), strict=True):
+                    yield place, installs[start:until], matmuls[end : end + count]
+                    start, end = until, end + count
+
+
+def _buffers_whole(program: Program, machine: Machine) -> None:
+    """Refuse multiplications by a buffer that has not been given all its rows, each once, since the last ones."""
+    known = set()
+    for place, installs, matmuls in _generations(program):
+        known.add(place)
+        rows = np.sort((installs["row"][:, None] + np.arange(0, 32, 8)).ravel())
+        if len(rows) != machine.rows or (rows != np.arange(machine.rows)).any():
+            cycle = int(matmuls["cycle"][0])
+            raise ScheduleError(f"matmul in cycle {cycle}: {place} has not been given each of its rows once")
+    used = {tuple(record) for record in np.unique(program.matmul[["hemisphere", "plane", "buffer"]]).tolist()}
+    for hemisphere, plane, buffer in used:
+        if f"buffer {buffer} of plane {plane} of hemisphere {hemisphere}" not in known:
+            raise ScheduleError(f"matmul: nothing is installed in buffer {buffer} of plane {plane}")
+
+
+def _accumulators_ready(program: Program, machine: Machine) -> None:
+    """Refuse sums that nothing began, and draining before the last product is in."""
+    last: dict[Any, int] = {}
+    names = ["hemisphere", "plane", "accumulator"]
+    places = map(tuple, program.matmul[names].tolist())
+    for place, begins, cycle in zip(
+        places, program.matmul["begins"].tolist(), program.matmul["cycle"].tolist(), strict=True
+    ):
+        if not begins and place not in last:
+            raise ScheduleError(f"matmul in cycle {cycle}: accumulator {place[2]} of plane {place[1]} was never begun")
+        last[place] = cycle
+    for place, cycle in zip(map(tuple, program.drain[names].tolist()), program.drain["cycle"].tolist(), strict=True):
+        if last.get(place, np.inf) + machine.matrix_latency > cycle:
+            raise ScheduleError(f"drain in cycle {cycle}: accumulator {place[2]} of plane {place[1]} is not complete")
