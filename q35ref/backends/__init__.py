@@ -27,7 +27,8 @@ def get(name: str) -> Backend:
     """
     if name not in BACKENDS:
         raise ValueError(f"backend: expected one of {', '.join(BACKENDS)}, got {name!r}")
-    return BACKENDS[name]()
+    backend: Backend = BACKENDS[name]()
+    return backend
 
 
 def fastest() -> NativeBackend | NumpyBackend:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from q35ref.backends.protocol import MatmulResult
+from q35ref.backends.protocol import Float32, Int32
 from q35ref.lpu.executor import Memory
 from q35ref.lpu.layout import (
     ACTIVATIONS,
@@ -14,8 +14,8 @@ from q35ref.lpu.layout import (
     ONES,
     OUTPUTS,
     SCALES,
-    accumulator,
     activation_address,
+    integer,
     weight_place,
 )  # fmt: skip
 from q35ref.lpu.machine import WORD
@@ -96,12 +96,12 @@ def _load_activations(image: Image, a: NDArray[np.int8]) -> None:
             image.put(slice(None), ACTIVATIONS, address, words.view(np.uint32)[..., 0])
 
 
-def results(plan: Plan, memory: Memory) -> MatmulResult:
-    """Return what a program left in memory."""
+def results(plan: Plan, memory: Memory) -> tuple[Int32, Int32, Float32]:
+    """Return ``acc``, ``row_sum`` and ``out`` as a program left them in memory."""
     tile, row, group = np.ogrid[: plan.column_tiles, : plan.m, : plan.groups]
-    integers = memory[:, INTEGERS, accumulator(plan, tile, row, group)].view(np.int32)  # [H, U, M, G, lanes]
+    integers = memory[:, INTEGERS, integer(plan, tile, row, group)].view(np.int32)  # [H, U, M, G, lanes]
     acc = integers.transpose(2, 1, 0, 4, 3).reshape(plan.m, -1, plan.groups)[:, : plan.n]
     outputs = memory[:, OUTPUTS, (tile * plan.m + row)[:, :, 0]].view(np.float32)  # [H, U, M, lanes]
     out = outputs.transpose(2, 1, 0, 3).reshape(plan.m, -1)[:, : plan.n]
-    sums = memory[0, INTEGERS, accumulator(plan, plan.column_tiles, row, group)[0], 0].view(np.int32)
-    return MatmulResult(np.ascontiguousarray(acc), sums.copy(), np.ascontiguousarray(out))
+    sums = memory[0, INTEGERS, integer(plan, plan.column_tiles, row, group)[0], 0].view(np.int32)
+    return acc, sums, out

@@ -29,9 +29,14 @@ def activation_address(plan: Plan, tile: Any, row: Any, number: Any) -> Any:
     return 1 + tile * plan.slots + row * plan.most_groups + number
 
 
-def accumulator(plan: Plan, column_tile: Any, row: Any, group: Any) -> Any:
-    """Return the accumulator of a column tile; those of the row sums come after the last column tile."""
+def integer(plan: Plan, column_tile: Any, row: Any, group: Any) -> Any:
+    """Return where a column tile's integers lie in ``INTEGERS``; the row sums come after the last column tile."""
     return (column_tile * plan.m + row) * plan.groups + group
+
+
+def accumulator(plan: Plan, column_tile: Any, row: Any, group: Any, segment: Any = 0) -> Any:
+    """Return the accumulator of a part of a group's rows, in the same order."""
+    return integer(plan, column_tile, row, group) * plan.segments + segment
 
 
 def needed(plan: Plan) -> dict[str, tuple[int, int]]:
@@ -42,7 +47,7 @@ def needed(plan: Plan) -> dict[str, tuple[int, int]]:
         "weights": (-(-blocks // (WEIGHT_QUADS // plan.weights.period_bytes)), machine.addresses),
         "activations": (activation_address(plan, plan.row_tiles, 0, 0), machine.addresses),
         "parameters": (plan.column_tiles * plan.groups, machine.addresses),
-        "integers": (accumulator(plan, plan.column_tiles + 1, 0, 0), machine.addresses),
+        "integers": (integer(plan, plan.column_tiles + 1, 0, 0), machine.addresses),
         "outputs": (plan.column_tiles * plan.m, machine.addresses),
         "accumulators": (accumulator(plan, plan.column_tiles + 1, 0, 0), machine.accumulators),
     }

@@ -6,7 +6,8 @@ Hemisphere ``h`` has the column tiles ``u * hemispheres + h``; all hemispheres d
 1. ones are installed, and all activations are streamed past them: the row sums;
 2. job ``i`` begins at ``jobs_begin + i * period``: its blocks are unpacked and installed one after the other, then its
    activations are streamed, while the next job is installed into the other buffer;
-3. the row sums and then the accumulators are drained, scaled and summed.
+3. the row sums and then the accumulators are drained, scaled and summed; where a group is so long that several
+   accumulators share its rows, these are added first.
 
 With groups, an activation vector holds the rows of one group alone, zeros elsewhere: the sums of groups must not mix.
 """
@@ -23,8 +24,8 @@ from q35ref.reference.lanes import group_count, group_length
 EPILOGUE_STAGES = 6
 """ALU instructions one after the other from an accumulator to ``out``: shift, add, convert, multiply, add, add."""
 
-ROW_SUM_STAGES = 2
-"""The same from an accumulator to a row sum in float32: add, convert."""
+COMBINE_STAGES = 3
+"""The same from several accumulators of a group to their sum: shift, add, add."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,22 @@ class Plan:
         return self.jobs_begin + (self.jobs - 1) * self.period + self.installed + self.slots
 
     @property
+    def segment_tiles(self) -> int:
+        """Row tiles whose products an int32 accumulator can hold: each is below 2**14, the rows being at the top of a
+        byte."""
+        return (2**17 - 1) // self.machine.rows
+
+    @cached_property
+    def segments(self) -> int:
+        """Accumulators of a group, as many as the group with most row tiles needs; one but for very long groups."""
+        length = group_length(self.k, self.group_size)
+        tiles: int = max(
+            (min((group + 1) * length, self.k) - 1) // self.tile_rows - self.first_tile(group) + 1
+            for group in range(self.groups)
+        )
+        return -(-tiles // self.segment_tiles)
+
+    @property
     def interleaved(self) -> int:
         """Rows of activations that are summed over their groups in turn, as a sum must wait for the one before."""
         return 1 if self.groups == 1 else self.machine.alu_latency
@@ -155,10 +172,21 @@ class Plan:
         return self.matmuls_end + self.machine.matrix_latency
 
     @property
+    def combine(self) -> int:
+        """Cycle at which the first of several accumulators of a group is drained, to be added to the others."""
+        return self.sums_drain + self.m * self.groups
+
+    @property
+    def combined(self) -> int:
+        """Places in the order in which a column tile's are: a sum must wait for the one before."""
+        turns = self.machine.alu_latency
+        return -(-self.m // turns) * turns * self.groups * self.segments if self.segments > 1 else 0
+
+    @property
     def drain(self) -> int:
-        """Cycle at which the first accumulator is drained: the last row sum must be in memory by then."""
-        latency = ROW_SUM_STAGES * self.machine.alu_latency + 2 * self.machine.memory_latency
-        return self.sums_drain + self.m * self.groups + latency
+        """Cycle at which the first result is begun: what is made before must be in memory by then."""
+        latency = COMBINE_STAGES * self.machine.alu_latency + 2 * self.machine.memory_latency
+        return self.combine + self.column_tiles * self.combined + latency
 
     @property
     def total(self) -> int:

@@ -15,6 +15,7 @@ from q35ref.lpu.layout import (
     SCALES,
     accumulator,
     activation_address,
+    integer,
     weight_place,
 )  # fmt: skip
 from q35ref.lpu.plan import Plan
@@ -66,6 +67,8 @@ class _Hemisphere:
         begin = plan.jobs_begin + job * plan.period + plan.installed
         self.stream(begin, tile, column_tile, (job + 1) % 2)
         self.drain_sums()
+        if plan.segments > 1:
+            self.combine()
         self.drain()
 
     def add(self, kind: str, **columns: Any) -> None:
@@ -107,6 +110,7 @@ class _Hemisphere:
         job, row, number = job[used], row[used], number[used]
         there = begin[job] + row * plan.most_groups + number
         group = first[job] + number
+        since = tile[job] - plan.first_tile(group)
         address = activation_address(plan, tile[job], row, number)
         self.read(there, ACTIVATIONS, address, outward=True, stream=ACTIVATION_STREAM)
         plane = np.arange(self.machine.planes)[:, None]
@@ -117,8 +121,8 @@ class _Hemisphere:
             buffer=buffer[job],
             stream=ACTIVATION_STREAM,
             byte=plane,
-            accumulator=accumulator(plan, column_tile[job], row, group),
-            begins=tile[job] == plan.first_tile(group),
+            accumulator=accumulator(plan, column_tile[job], row, group, since // plan.segment_tiles),
+            begins=since % plan.segment_tiles == 0,
         )
 
     def unpack(self) -> None:
@@ -162,41 +166,68 @@ class _Hemisphere:
         plan, latency = self.plan, self.machine.alu_latency
         (index,) = _grid(plan.m * plan.groups)
         there = plan.sums_drain + index + self.machine.drain_latency
-        self.take(there, accumulator(plan, plan.column_tiles, 0, index))
+        self.take(there, integer(plan, plan.column_tiles, 0, index) * plan.segments)
         self.alu(there, 0, "add", (STREAM, 0), (STREAM, 1), stream=ACC_STREAM)
         self.alu(there + latency, 1, "to_float", (ALU, 0), stream=SUM_STREAM)
-        self.keep(there + latency, INTEGERS, accumulator(plan, plan.column_tiles, 0, index), ACC_STREAM)
+        self.keep(there + latency, INTEGERS, integer(plan, plan.column_tiles, 0, index), ACC_STREAM)
         self.keep(there + 2 * latency, ROW_SUMS, index, SUM_STREAM)
 
-    def drain(self) -> None:
-        """Scale and sum what the accumulators hold: ``out = sum over the groups of scale acc + offset row_sum``."""
-        plan, latency = self.plan, self.machine.alu_latency
-        tile, part, group, turn = (
-            array.ravel()
-            for array in np.indices((self.tiles, -(-plan.m // plan.interleaved), plan.groups, plan.interleaved))
-        )
-        row = part * plan.interleaved + turn
+    def order(self, turns: int, parts: int) -> tuple[Index, ...]:
+        """Return place, column tile, row, group and part of what is summed over its parts, ``turns`` rows in turn."""
+        plan = self.plan
+        shape = self.tiles, -(-plan.m // turns), plan.groups, parts, turns
+        place = np.arange(int(np.prod(shape)))
+        tile, bundle, group, part, turn = (array.ravel() for array in np.indices(shape))
+        row = bundle * turns + turn
         used = row < plan.m
-        place = (tile * plan.results + (part * plan.groups + group) * plan.interleaved + turn)[used]
-        tile, row, group = tile[used], row[used], group[used]
-        there = plan.drain + place + self.machine.drain_latency
-        address, parameter = accumulator(plan, tile, row, group), tile * plan.groups + group
+        return place[used], tile[used], row[used], group[used], part[used]
+
+    def planes_sum(self, there: Any, address: Any, stream: int = -1) -> Any:
+        """Add both planes' accumulators, shifted, with ALUs 0 to 2; return the cycle at which the sum is there."""
+        latency = self.machine.alu_latency
         self.take(there, address)
         for plane in range(self.machine.planes):
-            self.alu(there, plane, "shift_right", (STREAM, plane), immediate=plan.result_shift(plane))
-        self.alu(there + latency, 2, "add", (ALU, 0), (ALU, 1), stream=ACC_STREAM)
-        self.keep(there + 2 * latency, INTEGERS, address, ACC_STREAM)
-        self.alu(there + 2 * latency, 3, "to_float", (ALU, 2))
-        scaled = there + 3 * latency
+            self.alu(there, plane, "shift_right", (STREAM, plane), immediate=self.plan.result_shift(plane))
+        self.alu(there + latency, 2, "add", (ALU, 0), (ALU, 1), stream=stream)
+        return there + 2 * latency
+
+    def running_sum(self, there: Any, alu: int, name: str, first: Any, last: Any, stream: int) -> Any:
+        """Add what the ALU before gives to the ALU's own last sum, but for the first; give the last to a stream."""
+        given = np.where(last, stream, -1)
+        self.alu(there[first], alu, "keep", (ALU, alu - 1), stream=given[first])
+        self.alu(there[~first], alu, name, (ALU, alu - 1), (ALU, alu), stream=given[~first])
+        return there + self.machine.alu_latency
+
+    def combine(self) -> None:
+        """Add the accumulators of each group."""
+        plan = self.plan
+        place, tile, row, group, part = self.order(self.machine.alu_latency, plan.segments)
+        there = plan.combine + place + self.machine.drain_latency
+        there = self.planes_sum(there, accumulator(plan, tile, row, group, part))
+        last = part == plan.segments - 1
+        there = self.running_sum(there, 3, "add", part == 0, last, ACC_STREAM)
+        self.keep(there[last], INTEGERS, integer(plan, tile, row, group)[last], ACC_STREAM)
+
+    def drain(self) -> None:
+        """Scale and sum the integers: ``out = sum over the groups of scale acc + offset row_sum``."""
+        plan, latency = self.plan, self.machine.alu_latency
+        place, tile, row, group, _ = self.order(plan.interleaved, 1)
+        there = plan.drain + place + self.machine.drain_latency
+        if plan.segments > 1:
+            there = there + 2 * latency
+            self.read(there, INTEGERS, integer(plan, tile, row, group), outward=False, stream=0)
+            self.alu(there, 3, "to_float", (STREAM, 0))
+        else:
+            there = self.planes_sum(there, accumulator(plan, tile, row, group), ACC_STREAM)
+            self.keep(there, INTEGERS, integer(plan, tile, row, group), ACC_STREAM)
+            self.alu(there, 3, "to_float", (ALU, 2))
+        scaled, parameter = there + latency, tile * plan.groups + group
         self.read(scaled, SCALES, parameter, outward=False, stream=SCALE_STREAM)
         self.read(scaled, OFFSETS, parameter, outward=False, stream=OFFSET_STREAM)
         self.read(scaled, ROW_SUMS, row * plan.groups + group, outward=False, stream=ROW_SUM_STREAM)
         self.alu(scaled, 4, "multiply", (ALU, 3), (STREAM, SCALE_STREAM))
         self.alu(scaled, 5, "multiply", (STREAM, ROW_SUM_STREAM), (STREAM, OFFSET_STREAM))
         self.alu(scaled + latency, 6, "add_float", (ALU, 4), (ALU, 5))
-        first, last = group == 0, group == plan.groups - 1
-        given = np.where(last, OUT_STREAM, -1)
-        summed = scaled + 2 * latency
-        self.alu(summed[first], 7, "keep", (ALU, 6), stream=given[first])
-        self.alu(summed[~first], 7, "add_float", (ALU, 6), (ALU, 7), stream=given[~first])
-        self.keep(summed[last] + latency, OUTPUTS, (tile * plan.m + row)[last], OUT_STREAM)
+        last = group == plan.groups - 1
+        there = self.running_sum(scaled + 2 * latency, 7, "add_float", group == 0, last, OUT_STREAM)
+        self.keep(there[last], OUTPUTS, (tile * plan.m + row)[last], OUT_STREAM)

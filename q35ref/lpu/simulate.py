@@ -77,9 +77,8 @@ def simulate(
         image = load(part.plan, a[part.rows], packed[part.columns], scale[:, part.columns], offset[:, part.columns])
         verify(program, plan.machine, image.keys)
         Executor(plan.machine, image.memory).run(program)
-        acc[part.rows, part.columns], row_sum[part.rows], out[part.rows, part.columns] = results(
-            part.plan, image.memory
-        )
+        found = results(part.plan, image.memory)
+        acc[part.rows, part.columns], row_sum[part.rows], out[part.rows, part.columns] = found
         run.append((part, program))
     return MatmulResult(acc, row_sum, out), run
 
