@@ -60,12 +60,12 @@ class _Hemisphere:
         plan = self.plan
         self.install_ones()
         tile = _grid(plan.row_tiles)[0]
-        self.stream(plan.ones_matmul + tile * plan.slots, tile, plan.column_tiles, 0)
+        self.stream(plan.ones_matmul + tile * plan.slots, tile, plan.column_tiles, 0, plan.row_tiles)
         self.unpack()
         column_tile, tile = _grid(self.tiles, plan.row_tiles)
         job = column_tile * plan.row_tiles + tile
         begin = plan.jobs_begin + job * plan.period + plan.installed
-        self.stream(begin, tile, column_tile, (job + 1) % 2)
+        self.stream(begin, tile, column_tile, (job + 1) % 2, plan.segment_tiles)
         self.drain_sums()
         if plan.segments > 1:
             self.combine()
@@ -97,8 +97,9 @@ class _Hemisphere:
         row = word // 8 * 32 + word % 8
         self.add("install", cycle=cycle + latency, plane=plane, port=port, buffer=0, row=row, stream=ACTIVATION_STREAM)
 
-    def stream(self, begin: Any, tile: Any, column_tile: Any, buffer: Any) -> None:
-        """Stream the activations of row tiles past what is installed, from the cycles ``begin`` on."""
+    def stream(self, begin: Any, tile: Any, column_tile: Any, buffer: Any, segment_tiles: int) -> None:
+        """Stream the activations of row tiles past what is installed, from the cycles ``begin`` on, an accumulator for
+        so many tiles of a group."""
         plan = self.plan
         begin, tile, column_tile, buffer = (
             array.ravel() for array in np.broadcast_arrays(begin, tile, column_tile, buffer)
@@ -121,8 +122,8 @@ class _Hemisphere:
             buffer=buffer[job],
             stream=ACTIVATION_STREAM,
             byte=plane,
-            accumulator=accumulator(plan, column_tile[job], row, group, since // plan.segment_tiles),
-            begins=since % plan.segment_tiles == 0,
+            accumulator=accumulator(plan, column_tile[job], row, group, since // segment_tiles),
+            begins=since % segment_tiles == 0,
         )
 
     def unpack(self) -> None:
