@@ -8,6 +8,10 @@ import all Q35.Spec.Drafts
 import all Q35.Spec.Epilogue
 import all Q35.Spec.Float32
 import all Q35.Spec.Lanes
+import all Q35.Spec.Lpu
+import all Q35.Spec.LpuPlan
+import all Q35.Spec.LpuProducts
+import all Q35.Spec.LpuWellFormed
 import all Q35.Spec.Matmul
 import all Q35.Spec.Quantizer
 import all Q35.Spec.Rounding
@@ -34,6 +38,18 @@ import all Q35.Thm.Float32Multiple
 import all Q35.Thm.Float32Nearest
 import all Q35.Thm.Growth
 import all Q35.Thm.Lanes
+import all Q35.Thm.LpuAccumulators
+import all Q35.Thm.LpuConflicts
+import all Q35.Thm.LpuEmit
+import all Q35.Thm.LpuOperands
+import all Q35.Thm.LpuPhases
+import all Q35.Thm.LpuPlan
+import all Q35.Thm.LpuProducts
+import all Q35.Thm.LpuProductsOnce
+import all Q35.Thm.LpuSources
+import all Q35.Thm.LpuSpots
+import all Q35.Thm.LpuTiles
+import all Q35.Thm.LpuTotal
 import all Q35.Thm.Matmul
 import all Q35.Thm.Quantizer
 import all Q35.Thm.QuantizerBounds
@@ -54,6 +70,12 @@ import all Q35.Vectors.Dequantize
 import all Q35.Vectors.ErrorBound
 import all Q35.Vectors.Float32
 import all Q35.Vectors.Literals
+import all Q35.Vectors.LpuCases
+import all Q35.Vectors.LpuSchedules1
+import all Q35.Vectors.LpuSchedules2
+import all Q35.Vectors.LpuSchedules3
+import all Q35.Vectors.LpuSchedules4
+import all Q35.Vectors.LpuTables
 import all Q35.Vectors.Matmul
 import all Q35.Vectors.Quantize1
 import all Q35.Vectors.Quantize2
@@ -132,6 +154,11 @@ def generated : List Name := [
   `Q35.Vectors.Dequantize,
   `Q35.Vectors.ErrorBound,
   `Q35.Vectors.Float32,
+  `Q35.Vectors.LpuSchedules1,
+  `Q35.Vectors.LpuSchedules2,
+  `Q35.Vectors.LpuSchedules3,
+  `Q35.Vectors.LpuSchedules4,
+  `Q35.Vectors.LpuTables,
   `Q35.Vectors.Matmul,
   `Q35.Vectors.Quantize1,
   `Q35.Vectors.Quantize2,

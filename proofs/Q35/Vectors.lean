@@ -13,6 +13,12 @@ public import Q35.Vectors.Dequantize
 public import Q35.Vectors.ErrorBound
 public import Q35.Vectors.Float32
 public import Q35.Vectors.Literals
+public import Q35.Vectors.LpuCases
+public import Q35.Vectors.LpuSchedules1
+public import Q35.Vectors.LpuSchedules2
+public import Q35.Vectors.LpuSchedules3
+public import Q35.Vectors.LpuSchedules4
+public import Q35.Vectors.LpuTables
 public import Q35.Vectors.Matmul
 public import Q35.Vectors.Quantize1
 public import Q35.Vectors.Quantize2

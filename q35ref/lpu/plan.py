@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from q35ref.lpu.formats import WeightFormat
 from q35ref.lpu.machine import WORD, Machine
 from q35ref.lpu.unpacking import BLOCK, Table, table
@@ -121,9 +123,13 @@ class Plan:
 
     @property
     def period(self) -> int:
-        """Cycles from one job to the next: unpacking or streaming, whichever takes longer."""
-        spread = self.table.last_placement + 1 - self.table.first_placement - self.table.interval
-        return max(self.blocks * self.table.interval, self.slots + max(0, spread))
+        """Cycles from one job to the next: unpacking or streaming, whichever takes longer, in whole intervals.
+
+        The table's entries are apart modulo the interval: another job's blocks must begin in step with these.
+        """
+        interval = self.table.interval
+        spread = self.table.last_placement + 1 - self.table.first_placement - interval
+        return -(-max(self.blocks * interval, self.slots + max(0, spread)) // interval) * interval
 
     @property
     def installed(self) -> int:
@@ -141,15 +147,15 @@ class Plan:
         byte."""
         return (2**17 - 1) // self.machine.rows
 
+    def group_segments(self, group: Any) -> Any:
+        """Return the accumulators of a group: one but for very long groups."""
+        last = np.minimum((group + 1) * group_length(self.k, self.group_size), self.k) - 1
+        return -(-(last // self.tile_rows - self.first_tile(group) + 1) // self.segment_tiles)
+
     @cached_property
     def segments(self) -> int:
-        """Accumulators of a group, as many as the group with most row tiles needs; one but for very long groups."""
-        length = group_length(self.k, self.group_size)
-        tiles: int = max(
-            (min((group + 1) * length, self.k) - 1) // self.tile_rows - self.first_tile(group) + 1
-            for group in range(self.groups)
-        )
-        return -(-tiles // self.segment_tiles)
+        """Accumulators of the group that has most."""
+        return int(self.group_segments(np.arange(self.groups)).max())
 
     @property
     def interleaved(self) -> int:
@@ -174,7 +180,7 @@ class Plan:
     @property
     def combine(self) -> int:
         """Cycle at which the first of several accumulators of a group is drained, to be added to the others."""
-        return self.sums_drain + self.m * self.groups
+        return self.sums_drain + self.m * self.groups + self.machine.alu_latency
 
     @property
     def combined(self) -> int:

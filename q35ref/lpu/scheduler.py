@@ -203,9 +203,12 @@ class _Hemisphere:
         """Add the accumulators of each group."""
         plan = self.plan
         place, tile, row, group, part = self.order(self.machine.alu_latency, plan.segments)
+        own = plan.group_segments(group)
+        used = part < own
+        place, tile, row, group, part, own = (each[used] for each in (place, tile, row, group, part, own))
         there = plan.combine + place + self.machine.drain_latency
         there = self.planes_sum(there, accumulator(plan, tile, row, group, part))
-        last = part == plan.segments - 1
+        last = part == own - 1
         there = self.running_sum(there, 3, "add", part == 0, last, ACC_STREAM)
         self.keep(there[last], INTEGERS, integer(plan, tile, row, group)[last], ACC_STREAM)
 

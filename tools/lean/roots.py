@@ -12,7 +12,7 @@ AUDIT: Final = "Q35.AuditWasm"
 ROOTS: Final = (PACKAGE, AUDIT)
 """Each imports all other modules; ``Audit.lean``, for a toolchain with lake, imports the first."""
 
-HAND_WRITTEN: Final = ("Literals", "Cases", "Shortcuts")
+HAND_WRITTEN: Final = ("Literals", "Cases", "LpuCases", "Shortcuts")
 """Modules of the vectors' folder that no program writes: the words and the meaning of the statements."""
 
 HERE: Final = Path(__file__).parent

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from q35ref import vectors
 from tools.lean.roots import HAND_WRITTEN
+from tools.lean_vectors import lpu
 from tools.lean_vectors.clip import clip_statements
 from tools.lean_vectors.statements import Written, state
 
@@ -154,6 +155,10 @@ def generate(directory: Path | None = None) -> tuple[dict[str, str], dict[str, C
         for part in range(parts):
             name = f"{family}{part + 1}" if parts > 1 else family
             files[f"{FOLDER}/{name}.lean"] = _module(found[part * size : (part + 1) * size], directory)
+    for module in lpu.modules(wrapped):
+        files[f"{FOLDER}/{module.name}.lean"] = MARK + module.text
+        before = counts.get(module.operation, Count(0, 0, {}))
+        counts[module.operation] = Count(before.theorems + module.theorems, before.stated + module.stated, {})
     modules = sorted([*HAND_WRITTEN, *(Path(path).stem for path in files)])
     files[ROOT] = (
         f"{MARK}module\n\n"
