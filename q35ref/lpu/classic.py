@@ -6,6 +6,7 @@ by a cycle a row; the last product leaves the last column after ``rows + columns
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,10 @@ class Array:
         for name in ("rows", "columns"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+
+
+CLASSIC: Final = Array(320, 320)
+"""One array of the size of a plane of :data:`q35ref.lpu.machine.TSP_V1`."""
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,10 @@ COMPUTE: Final[dict[str, Callable[[Word, Word, int], Word]]] = {
 """Each operation on words."""
 
 
+EXACT_ROWS: Final = 1024
+"""Rows whose products, each at most 2**14, float32 sums exactly, in whatever order."""
+
+
 class Executor:
     """A chip with data in its memory."""
 
@@ -56,10 +60,12 @@ class Executor:
         planes = machine.hemispheres, machine.planes
         self.buffers = np.zeros((*planes, 2, machine.rows, machine.lanes), np.int8)
         self.sums = np.zeros((*planes, machine.accumulators, machine.lanes), np.int32)
-        self._weights: dict[tuple[int, int, int], NDArray[np.float32]] = {}
+        self._exact = np.float32 if machine.rows <= EXACT_ROWS else np.float64
+        self._weights: dict[tuple[int, int, int], NDArray[Any]] = {}
         self._inward: dict[int, dict[tuple[int, int], Word]] = defaultdict(dict)
         self._outward: dict[int, dict[tuple[int, int], Word]] = defaultdict(dict)
         self._results: dict[int, dict[tuple[int, int], Word]] = defaultdict(dict)
+        self._arrived: dict[int, dict[tuple[int, int], Word]] = defaultdict(dict)
 
     def run(self, program: Program) -> None:
         """Run a verified program; results are in memory afterwards."""
@@ -80,7 +86,7 @@ class Executor:
     def _forget(self, cycle: int) -> None:
         """Drop words that have gone by."""
         oldest = cycle - self.machine.memory_latency
-        for words in (self._inward, self._outward, self._results):
+        for words in (self._inward, self._outward, self._results, self._arrived):
             for gone in [each for each in words if each < oldest]:
                 del words[gone]
 
@@ -127,13 +133,23 @@ class Executor:
     ) -> None:
         place = hemisphere, plane, buffer
         if place not in self._weights:
-            self._weights[place] = self.buffers[place].astype(np.float32)
+            self._weights[place] = self.buffers[place].astype(self._exact)
         word = self._outward[cycle][hemisphere, stream]
-        activations = word.view(np.int8).reshape(-1, 4)[: self.machine.rows, byte].astype(np.float32)
-        products = (activations @ self._weights[place]).astype(np.int32)  # exact: at most 1024 products below 2**14
+        activations = word.view(np.int8).reshape(-1, 4)[: self.machine.rows, byte].astype(self._exact)
+        products = (activations @ self._weights[place]).astype(np.int32)
         sums = self.sums[hemisphere, plane, accumulator]
         sums[...] = products if begins else sums + products
 
     def _drain(self, cycle: int, hemisphere: int, plane: int, accumulator: int, stream: int) -> None:
         there = cycle + self.machine.drain_latency
         self._inward[there][hemisphere, stream] = _bits(self.sums[hemisphere, plane, accumulator].copy())
+
+    def _send(self, cycle: int, hemisphere: int, link: int, stream: int) -> None:
+        machine = self.machine
+        there = cycle + machine.link_cycles + machine.hop
+        self._arrived[there][machine.far_end(hemisphere // machine.sides, link)] = self._outward[cycle][
+            hemisphere, stream
+        ]
+
+    def _receive(self, cycle: int, hemisphere: int, link: int, quad: int, address: int) -> None:
+        self.memory[hemisphere, quad, address] = self._arrived[cycle][hemisphere // self.machine.sides, link]

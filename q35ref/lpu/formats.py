@@ -8,6 +8,9 @@ it is then too large by a power of two, which a shift of the accumulator takes b
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 PERIOD: Final = 16
 """Rows of a period."""
 
@@ -46,6 +49,11 @@ class WeightFormat:
     name: str
     period_bytes: int
     fields: tuple[Field, ...]
+
+    @property
+    def gains(self) -> tuple[int, ...]:
+        """What the odd rows can be multiplied by: 2 where they are a bit narrower than the even ones."""
+        return (1, 2) if self.fields[1].width < self.fields[0].width else (1,)
 
     @property
     def operations(self) -> int:
@@ -89,3 +97,17 @@ FORMATS: Final = {
     )
 }
 """By name: the two layouts, and two others to compare with."""
+
+
+def stored(weights: WeightFormat, q: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Return integers ``[K, N]`` as they are stored, ``uint8[N, bytes]``, the last period filled up with zeros."""
+    k, n = q.shape
+    periods = -(-k // PERIOD)
+    rows = np.zeros((n, periods, PERIOD), np.uint8)
+    rows.reshape(n, -1)[:, :k] = q.T.view(np.uint8)
+    packed = np.zeros((n, periods, weights.period_bytes), np.uint8)
+    for row, made in enumerate(weights.fields):
+        for part in made.parts:
+            top = (rows[:, :, row] << np.uint8(8 - made.width)) & np.uint8(part.mask)
+            packed[:, :, part.byte] |= top >> np.uint8(part.shift) if part.shift > 0 else top << np.uint8(-part.shift)
+    return packed.reshape(n, -1)

@@ -15,13 +15,13 @@ from q35ref.lpu.layout import (
     OUTPUTS,
     SCALES,
     activation_address,
+    gathered,
     integer,
     weight_place,
 )  # fmt: skip
 from q35ref.lpu.machine import WORD
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.verifier import Keys
-from q35ref.reference.lanes import group_rows
 
 
 class Image:
@@ -83,7 +83,7 @@ def _load_activations(image: Image, a: NDArray[np.int8]) -> None:
     word = np.zeros((machine.lanes, WORD), np.int8)
     word[:] = 1
     image.put(slice(None), ACTIVATIONS, ONES, word.view(np.uint32)[:, 0])
-    groups = group_rows(plan.k, plan.group_size)
+    groups = plan.group_rows
     for tile in range(plan.row_tiles):
         start = tile * plan.tile_rows
         for number, group in enumerate(plan.tile_groups(tile)):
@@ -105,3 +105,18 @@ def results(plan: Plan, memory: Memory) -> tuple[Int32, Int32, Float32]:
     out = outputs.transpose(2, 1, 0, 3).reshape(plan.m, -1)[:, : plan.n]
     sums = memory[0, INTEGERS, integer(plan, plan.column_tiles, row, group)[0], 0].view(np.int32)
     return acc, sums, out
+
+
+def gathered_results(plan: Plan, memory: Memory, chip: int) -> Float32:
+    """Return ``out`` as a chip has it after the all-gather: its own columns, and those that others sent."""
+    machine = plan.machine
+    out = np.zeros((plan.column_tiles, machine.hemispheres, plan.m, machine.lanes), np.float32)
+    for hemisphere in range(machine.hemispheres):
+        owner, side = divmod(hemisphere, machine.sides)
+        tile, row = np.ogrid[: plan.own_tiles(hemisphere), : plan.m]
+        own = owner == chip
+        quad = OUTPUTS if own else ACTIVATIONS
+        address = tile * plan.m + row if own else gathered(plan, hemisphere, tile, row)
+        words = memory[chip * machine.sides + side, quad, address]
+        out[: plan.own_tiles(hemisphere), hemisphere] = words.view(np.float32)
+    return out.transpose(2, 0, 1, 3).reshape(plan.m, -1)[:, : plan.n]

@@ -10,8 +10,9 @@ Two hemispheres lie on either side of the vector unit (VXM), each with memory (M
 carry words inwards, to the VXM, and outwards, to the MXM.
 """
 
-from dataclasses import dataclass
-from typing import Final
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 WORD: Final = 4
 """Bytes of a lane in a word: the ALUs are 32 bits wide (ISCA20 section III)."""
@@ -29,7 +30,9 @@ class Machine:
     rows: int = 320
     """Rows of a plane: the products that are summed for each lane at once (ISCA20 section III)."""
     hemispheres: int = 2
-    """Of the chip."""
+    """Of the chip; of all of them where several work on one matmul (:meth:`joined`)."""
+    chips: int = 1
+    """That work on one matmul, each linked to each other."""
     planes: int = 2
     """Matrix planes, four a chip (ISCA20 section III): one for the even rows of weights, one for the odd ones."""
     install_words: int = 2
@@ -70,16 +73,39 @@ class Machine:
     """Watts of a chip, at most (card brief)."""
 
     def __post_init__(self) -> None:
-        """Demand sizes that programs can be written for."""
-        if self.rows < 32 or self.rows % 32:
-            raise ValueError(f"rows: expected a multiple of 32, got {self.rows}")
+        """Demand sizes that programs can be written for. Errors: ValueError."""
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if self.planes != 2:
             raise ValueError(f"planes: expected 2, one for each lane of the format, got {self.planes}")
-        if self.streams < 8:
-            raise ValueError(f"streams: expected at least 8 words, got {self.streams}")
-        for name in ("lanes", "hemispheres", "install_words", "alus", "quads", "addresses", "accumulators"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        if self.install_words > 2:
+            raise ValueError(f"install_words: expected 1 or 2, the streams that a plane has, got {self.install_words}")
+        if self.rows % 32:
+            raise ValueError(f"rows: expected a multiple of 32, got {self.rows}")
+        if self.rows > self.lanes:
+            raise ValueError(f"rows: expected at most {self.lanes}, the lanes of an activation vector, got {self.rows}")
+        if self.hemispheres % self.chips:
+            raise ValueError(f"hemispheres: expected a multiple of {self.chips} chips, got {self.hemispheres}")
+        if self.chips > self.links + 1:
+            raise ValueError(f"chips: expected at most {self.links + 1}, each linked to each other, got {self.chips}")
+
+    def joined(self, chips: int) -> "Machine":
+        """Return so many of these chips as one machine: a column tile is worked on by one hemisphere of one of them.
+
+        >>> TSP_V1.joined(8).hemispheres
+        16
+        """
+        if self.chips != 1:
+            raise ValueError(f"chips: expected one to join with others, got {self.chips}")
+        if chips == 1:
+            return self
+        return replace(self, name=f"{chips} x {self.name}", chips=chips, hemispheres=chips * self.hemispheres)
+
+    @property
+    def sides(self) -> int:
+        """Hemispheres of one chip."""
+        return self.hemispheres // self.chips
 
     @property
     def word_bytes(self) -> int:
@@ -88,14 +114,53 @@ class Machine:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of memory of the chip."""
-        return self.hemispheres * self.quads * self.addresses * self.word_bytes
+        """Bytes of memory of a chip."""
+        return self.sides * self.quads * self.addresses * self.word_bytes
+
+    @property
+    def link_cycles(self) -> int:
+        """Cycles in which a word leaves on a link."""
+        return math.ceil(self.word_bytes * self.clock / self.link_rate)
+
+    @property
+    def lines(self) -> int:
+        """Links from each chip to each other, so many that words on all of them can be told apart by their cycle."""
+        return max(1, min(self.links // (self.chips - 1), self.link_cycles // self.chips)) if self.chips > 1 else 0
+
+    def link(self, chip: Any, peer: Any, line: Any) -> Any:
+        """Return the link of a chip that is its ``line``-th to another chip.
+
+        >>> [TSP_V1.joined(8).link(3, peer, 0) for peer in (4, 5, 2)]
+        [0, 2, 12]
+        """
+        return (peer - chip - 1) % self.chips * self.lines + line
+
+    def far_end(self, chip: Any, link: Any) -> tuple[Any, Any]:
+        """Return the chip at the other end of a link, and the link's number there.
+
+        >>> TSP_V1.joined(8).far_end(3, 13)
+        (2, 1)
+        """
+        peer = (chip + 1 + link // self.lines) % self.chips
+        return peer, self.link(peer, chip, link % self.lines)
+
+    @property
+    def install_rate(self) -> int:
+        """Bytes of weights a cycle that a chip's planes can be given."""
+        return self.sides * self.planes * self.install_words * self.word_bytes
 
     @property
     def peak_operations(self) -> float:
-        """int8 multiplications and additions a second of the chip."""
-        return 2 * self.hemispheres * self.planes * self.rows * self.lanes * self.clock
+        """int8 multiplications and additions a second of a chip."""
+        return 2 * self.sides * self.planes * self.rows * self.lanes * self.clock
 
+
+LEAST: Final = {
+    "clock": 1, "lanes": 1, "rows": 32, "hemispheres": 1, "chips": 1, "install_words": 1, "alus": 8, "streams": 8,
+    "quads": 22, "addresses": 2, "accumulators": 2, "memory_latency": 1, "alu_latency": 1, "transit": 0,
+    "matrix_latency": 0, "drain_latency": 0, "links": 0, "link_rate": 1, "hop": 0, "average_power": 0, "peak_power": 0,
+}  # fmt: skip
+"""The least that each figure can be: the epilogue takes 8 ALUs, and what a program keeps lies in 22 quads."""
 
 TSP_V1: Final = Machine("tsp-v1")
 """The first chip, as the sources describe it."""

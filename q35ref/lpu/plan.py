@@ -21,7 +21,7 @@ import numpy as np
 from q35ref.lpu.formats import WeightFormat
 from q35ref.lpu.machine import WORD, Machine
 from q35ref.lpu.unpacking import BLOCK, Table, table
-from q35ref.reference.lanes import group_count, group_length
+from q35ref.reference.lanes import check_size, group_count, group_length, group_rows
 
 EPILOGUE_STAGES = 6
 """ALU instructions one after the other from an accumulator to ``out``: shift, add, convert, multiply, add, add."""
@@ -42,6 +42,15 @@ class Plan:
     group_size: int = 0
     narrow_gain: int = 1
 
+    def __post_init__(self) -> None:
+        """Demand a matmul that the format has. Errors: ValueError."""
+        for name in ("m", "k", "n"):
+            check_size(name, getattr(self, name))
+        group_length(self.k, self.group_size)
+        if self.narrow_gain not in self.weights.gains:
+            expected = " or ".join(map(str, self.weights.gains))
+            raise ValueError(f"narrow_gain: expected {expected} for {self.weights.name}, got {self.narrow_gain}")
+
     @cached_property
     def table(self) -> Table:
         """How a block is unpacked."""
@@ -51,6 +60,11 @@ class Plan:
     def groups(self) -> int:
         """G."""
         return group_count(self.k, self.group_size)
+
+    @property
+    def group_rows(self) -> list[range]:
+        """The rows of each group."""
+        return group_rows(self.k, self.group_size)
 
     @property
     def tile_rows(self) -> int:

@@ -20,6 +20,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
     "install": ("cycle", "hemisphere", "plane", "port", "buffer", "row", "stream"),
     "matmul": ("cycle", "hemisphere", "plane", "buffer", "stream", "byte", "accumulator", "begins"),
     "drain": ("cycle", "hemisphere", "plane", "accumulator", "stream"),
+    "send": ("cycle", "hemisphere", "link", "stream"),
+    "receive": ("cycle", "hemisphere", "link", "quad", "address"),
 }
 """The fields of each kind of instruction, all int64.
 
@@ -29,6 +31,8 @@ COLUMNS: Final[dict[str, tuple[str, ...]]] = {
 ``install``: a word's four vectors become rows ``row``, ``row + 8``, ``row + 16``, ``row + 24`` of a plane's buffer.
 ``matmul``: byte ``byte`` of a word is multiplied by a buffer's rows; the products' sums go into an accumulator, or are
 added to it unless it ``begins``. ``drain``: an accumulator's sums go onto a stream inwards.
+``send``: an outward stream's word, in the cycle in which the MXM could take it, begins to leave on one of the chip's
+links, which is taken for ``link_cycles``. ``receive``: a word that has come whole on a link goes to memory.
 """
 
 NOTHING, STREAM, ALU = 0, 1, 2
@@ -50,6 +54,8 @@ class Program:
     install: Records
     matmul: Records
     drain: Records
+    send: Records
+    receive: Records
 
     @property
     def size(self) -> int:
@@ -59,6 +65,15 @@ class Program:
     def kinds(self) -> dict[str, Records]:
         """Return the instructions by kind."""
         return {kind.name: getattr(self, kind.name) for kind in fields(self)}
+
+
+def joined(*programs: Program) -> Program:
+    """Return the instructions of several programs as one."""
+    whole = {}
+    for kind in COLUMNS:
+        records = np.concatenate([getattr(program, kind) for program in programs])
+        whole[kind] = records[np.argsort(records["cycle"], kind="stable")]
+    return Program(**whole)
 
 
 class Writer:

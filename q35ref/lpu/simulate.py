@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from q35ref.backends.protocol import MatmulResult
+from q35ref.lpu.allgather import gather
 from q35ref.lpu.executor import Executor
 from q35ref.lpu.image import load, results
-from q35ref.lpu.layout import NoRoom, needed, require_room
+from q35ref.lpu.layout import NoRoom, fits, require_residence, require_room
 from q35ref.lpu.plan import Plan
-from q35ref.lpu.program import Program
+from q35ref.lpu.program import Program, joined
 from q35ref.lpu.scheduler import schedule
 from q35ref.lpu.verifier import verify
 
@@ -35,7 +36,7 @@ def passes(plan: Plan) -> Iterator[Pass]:
     """
     width = plan.machine.lanes * plan.machine.hemispheres
     tiles = plan.column_tiles
-    while tiles > 1 and not _fits(replace(plan, m=1, n=min(plan.n, tiles * width))):
+    while tiles > 1 and not fits(replace(plan, m=1, n=min(plan.n, tiles * width))):
         tiles = -(-tiles // 2)
     wide = min(plan.n, tiles * width)
     require_room(replace(plan, m=1, n=wide))
@@ -47,17 +48,19 @@ def passes(plan: Plan) -> Iterator[Pass]:
             yield Pass(rows, columns, replace(plan, m=rows.stop - top, n=columns.stop - left))
 
 
-def _fits(plan: Plan) -> bool:
-    return all(wanted <= there for wanted, there in needed(plan).values())
-
-
 def _most_rows(plan: Plan) -> int:
     """Return the most rows of activations that fit; one does."""
     low, high = 1, plan.m
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if _fits(replace(plan, m=middle)) else (low, middle - 1)
+        low, high = (middle, high) if fits(replace(plan, m=middle)) else (low, middle - 1)
     return low
+
+
+def compiled(plan: Plan) -> Program:
+    """Return the program of a plan that fits: its schedule, and the all-gather where there are several chips."""
+    program = schedule(plan)
+    return program if plan.machine.chips == 1 else joined(program, gather(plan))
 
 
 def simulate(
@@ -66,14 +69,16 @@ def simulate(
     """Return the results of a matmul, and each part with the program that was run for it.
 
     Shapes: ``a`` int8[M, K]; ``packed`` uint8[N, bytes]; ``scale``, ``offset`` float32[G, N]. Every program is verified
-    before it runs. Errors: NoRoom; ScheduleError if the scheduler were wrong.
+    before it runs. Errors: NoRoom where the chips cannot hold all weights and parameters at once, which says how many
+    can; ScheduleError if the scheduler were wrong.
     """
+    require_residence(plan)
     acc = np.zeros((plan.m, plan.n, plan.groups), np.int32)
     row_sum = np.zeros((plan.m, plan.groups), np.int32)
     out = np.zeros((plan.m, plan.n), np.float32)
     run = []
     for part in passes(plan):
-        program = schedule(part.plan)
+        program = compiled(part.plan)
         image = load(part.plan, a[part.rows], packed[part.columns], scale[:, part.columns], offset[:, part.columns])
         verify(program, plan.machine, image.keys)
         Executor(plan.machine, image.memory).run(program)
@@ -83,4 +88,4 @@ def simulate(
     return MatmulResult(acc, row_sum, out), run
 
 
-__all__ = ["NoRoom", "Pass", "passes", "simulate"]
+__all__ = ["NoRoom", "Pass", "compiled", "passes", "simulate"]

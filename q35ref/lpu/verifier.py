@@ -48,6 +48,10 @@ def _within_bounds(program: Program, machine: Machine) -> None:
             "accumulator": machine.accumulators, "begins": 2,
         },
         "drain": {"plane": machine.planes, "accumulator": machine.accumulators, "stream": machine.streams},
+        "send": {"link": machine.lines * (machine.chips - 1), "stream": machine.streams},
+        "receive": {
+            "link": machine.lines * (machine.chips - 1), "quad": machine.quads, "address": machine.addresses,
+        },
     }  # fmt: skip
     for kind, records in program.kinds().items():
         for column, limit in {"hemisphere": machine.hemispheres, **bounds[kind]}.items():
@@ -91,7 +95,9 @@ def _keys(records: Records, *names: str, later: int = 0) -> Keys:
 
 def _used_once(program: Program, machine: Machine) -> None:
     units: dict[str, Keys] = {
-        "memory quad": np.concatenate([_keys(each, "hemisphere", "quad") for each in (program.read, program.write)]),
+        "memory quad": np.concatenate(
+            [_keys(each, "hemisphere", "quad") for each in (program.read, program.write, program.receive)]
+        ),
         "ALU": _keys(program.alu, "hemisphere", "alu"),
         "install port": _keys(program.install, "hemisphere", "plane", "port"),
         "plane": _keys(program.matmul, "hemisphere", "plane"),
@@ -105,6 +111,22 @@ def _used_once(program: Program, machine: Machine) -> None:
         if twice.any():
             *numbers, cycle = keys[order[int(np.argmax(twice))]].tolist()
             raise ScheduleError(f"{unit} {numbers} is used twice in cycle {cycle}")
+    _links_free(program, machine)
+
+
+def _links_free(program: Program, machine: Machine) -> None:
+    """Refuse a word on a link that the word before has not left yet."""
+    keys = _links(program.send, machine)
+    keys = keys[np.lexsort(keys[:, ::-1].T)]
+    busy = (keys[1:, :2] == keys[:-1, :2]).all(axis=1) & (keys[1:, 2] < keys[:-1, 2] + machine.link_cycles)
+    if busy.any():
+        chip, link, cycle = keys[1:][int(np.argmax(busy))].tolist()
+        raise ScheduleError(f"link {link} of chip {chip} is used again in cycle {cycle}, before a word has left")
+
+
+def _links(records: Records, machine: Machine) -> Keys:
+    """Return chip, link and cycle of each instruction."""
+    return np.stack([records["hemisphere"] // machine.sides, records["link"], records["cycle"]], axis=1)
 
 
 def _operands_there(program: Program, machine: Machine) -> None:
@@ -117,6 +139,12 @@ def _operands_there(program: Program, machine: Machine) -> None:
         issued.demand(_keys(taken, "hemisphere", operand, later=-machine.alu_latency), "ALU", "result of ALU")
     going.demand(_keys(program.install, "hemisphere", "stream"), "install", "outward stream")
     going.demand(_keys(program.matmul, "hemisphere", "stream"), "matmul", "outward stream")
+    going.demand(_keys(program.send, "hemisphere", "stream"), "send", "outward stream")
+    if len(program.send) or len(program.receive):
+        chip, link, cycle = _links(program.send, machine).T
+        there = cycle + machine.link_cycles + machine.hop
+        arriving = _Set(np.stack([*machine.far_end(chip, link), there], axis=1))
+        arriving.demand(_links(program.receive, machine), "receive", "link")
     gone = machine.transit - machine.memory_latency
     going.demand(_keys(program.write, "hemisphere", "stream", later=gone), "write", "outward stream")
 
@@ -152,10 +180,12 @@ def _memory_written(program: Program, machine: Machine, image: Keys) -> None:
         return code
 
     there = np.unique(place(image))
-    reads = place(np.stack([program.read[name] for name in ("hemisphere", "quad", "address")], axis=1))
-    writes = place(np.stack([program.write[name] for name in ("hemisphere", "quad", "address")], axis=1))
+    written = [_keys(each, "hemisphere", "quad", "address") for each in (program.write, program.receive)]
+    reads = place(_keys(program.read, "hemisphere", "quad", "address")[:, :3])
+    keys = np.concatenate(written)
+    keys = keys[np.argsort(-keys[:, 3], kind="stable")]  # the first of several writes comes last, and is kept
     missing = ~np.isin(reads, there)
-    first = dict(zip(writes[::-1].tolist(), program.write["cycle"][::-1].tolist(), strict=True))
+    first = dict(zip(place(keys[:, :3]).tolist(), keys[:, 3].tolist(), strict=True))
     for index in np.flatnonzero(missing).tolist():
         if first.get(int(reads[index]), np.inf) >= program.read["cycle"][index]:
             record = program.read[index]
