@@ -1,57 +1,32 @@
 """Language models over many chips: how many are needed, how fast they decode, what binds them.
 
-Each layer lies on ``split`` chips, which share every matrix by columns (*tensor split*); layers follow each other over
-chips (*pipeline*). The cycles of a chip's part of a matrix are those of its schedule (:class:`q35ref.lpu.plan.Plan`,
-whose total is what the simulator counts). After each matrix every chip of the layer needs the results of all others: a
-gather over the links. Attention multiplies by keys and values that are installed like weights, once a token.
+Each layer lies on ``split`` chips that share every matrix (*tensor split*: :mod:`q35ref.lpu.layer`); layers follow
+each other over such *stages* (*pipeline*). A step moves ``batch`` users on by a token; other users' steps are at other
+stages meanwhile. All numbers here are calculated from schedules that the simulator runs, and from links.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import Final
 
-from q35ref.lpu.formats import FORMATS, WeightFormat
+from q35ref.lpu.layer import LayerTime, Storage, layer_time, matmul_time, plan_of
 from q35ref.lpu.machine import TSP_V1, Machine
-from q35ref.lpu.models import Matrix, Model
-from q35ref.lpu.plan import Plan
-from q35ref.lpu.simulate import passes
+from q35ref.lpu.models import Model
 
 PARAMETER_BYTES: Final = 8
 """Of a column's or group's scale and offset."""
 
 CACHE_BYTES: Final = 1
-"""Of a key or value: int8, as the planes multiply it."""
+"""Of a number of a key or value: int8, as the planes multiply it."""
 
 SPLITS: Final = (1, 2, 4, 8, 16, 32, 64)
 """Numbers of chips that share a layer."""
 
+MOST_BATCH: Final = 1024
+"""Users of a step beyond whom nothing is looked for."""
+
 USABLE: Final = 0.9
 """Part of the memory that weights and caches may take; the rest is for activations and results. Assumption."""
-
-
-@dataclass(frozen=True)
-class Storage:
-    """How weights are kept, and how they are multiplied by."""
-
-    name: str
-    bits: float
-    """A weight, parameters not counted."""
-    weights: WeightFormat
-    rows: int = 1
-    """Rows of bytes that a row of weights takes on the planes."""
-
-
-STORAGES: Final = {
-    found.name: found
-    for found in (
-        Storage("fp16", 16, FORMATS["int8"], 2),
-        Storage("int8", 8, FORMATS["int8"]),
-        Storage("int4", 4, FORMATS["int4"]),
-        Storage("byte", 4, FORMATS["byte"]),
-        Storage("dense", 3.5, FORMATS["dense"]),
-    )
-}
-"""By name. ``fp16``: two planes make one of 320 by 320, so that a weight costs the install of two bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,137 +36,83 @@ class Deployment:
     model: Model
     storage: Storage
     machine: Machine
-    batch: int
-    context: int
-    chips: int
-    """By memory, in whole layers' shares."""
     split: int
-    """Chips that share a layer."""
-    layer: "LayerTime"
-    latency: float
-    """Seconds from a token to the next, for each of ``batch`` users."""
-    interval: float
-    """Seconds between two batches where the pipeline is full."""
+    batch: int
+    users: int
+    context: int
+    group_size: int
+    chips: int
+    """As many as hold the weights and the caches of all users, in whole stages."""
+    layer: LayerTime
+    head: LayerTime
+    """From the last layer to the vocabulary."""
+    moves: int
+    """Cycles between stages, of a token."""
 
     @property
     def stages(self) -> int:
-        """Chips one after the other in the pipeline."""
-        return -(-self.chips // self.split)
+        """Groups of chips one after the other."""
+        return self.chips // self.split
 
     @property
-    def tokens_a_user(self) -> float:
-        """Tokens a second that a user gets."""
-        return 1 / self.latency
-
-    @property
-    def throughput(self) -> float:
-        """Tokens a second of all chips, the pipeline full."""
-        return self.batch / self.interval
-
-    @property
-    def joules(self) -> float:
-        """A token, the pipeline full, all chips at average power."""
-        return self.chips * self.machine.average_power / self.throughput
+    def parts(self) -> dict[str, int]:
+        """Cycles of a step by what they are spent on."""
+        layers = {name: self.model.layers * cycles for name, cycles in self.layer.parts.items()}
+        found = {name: cycles + self.head.parts[name] for name, cycles in layers.items()}
+        return found | {"links": found["links"] + self.moves}
 
     @property
     def bottleneck(self) -> str:
-        """What most of a layer's cycles go to."""
-        return max(self.layer.parts(), key=lambda part: part[1])[0]
-
-
-@dataclass(frozen=True)
-class LayerTime:
-    """Cycles of a layer."""
-
-    unpack: int
-    """Jobs whose period is that of unpacking."""
-    install: int
-    """Jobs whose period is that of installing."""
-    stream: int
-    """Jobs whose period is that of streaming activations."""
-    epilogue: int
-    """All of a matmul but its jobs: row sums, drains, latencies."""
-    attention: int
-    links: int
+        """What most cycles of a step are spent on."""
+        return max(self.parts, key=lambda name: self.parts[name])
 
     @property
-    def total(self) -> int:
-        """Cycles."""
-        return sum(cycles for _, cycles in self.parts())
+    def latency(self) -> float:
+        """Seconds of a step: from a user's token to the next."""
+        return sum(self.parts.values()) / self.machine.clock
 
-    def parts(self) -> Iterator[tuple[str, int]]:
-        """Yield each part's name and cycles."""
-        yield from vars(self).items()
+    @property
+    def interval(self) -> float:
+        """Seconds that the slowest stage needs for a step: no stage has a part of a layer alone."""
+        layers = -(-self.model.layers // self.stages) * self.layer.total
+        return max(layers, self.head.total) / self.machine.clock
 
+    @property
+    def tokens_a_user(self) -> float:
+        """Tokens a second of each user."""
+        return min(1 / self.latency, self.batch / (self.interval * self.users))
 
-def plan_of(storage: Storage, machine: Machine, matrix: Matrix, split: int, batch: int, group_size: int) -> Plan:
-    """Return the plan of a chip's part of a matrix."""
-    groups = group_size * storage.rows
-    return Plan(machine, storage.weights, batch, matrix.k * storage.rows, -(-matrix.n // split), groups)
+    @property
+    def throughput(self) -> float:
+        """Tokens a second of all users."""
+        return self.users * self.tokens_a_user
 
-
-def matmul_time(plan: Plan) -> tuple[str, int, int]:
-    """Return what binds a matmul's jobs, their cycles, and all its others."""
-    jobs = rest = 0
-    for part in passes(plan):
-        own = part.plan
-        jobs += own.jobs * own.period
-        rest += own.total - own.jobs * own.period
-    unpacked = plan.blocks * plan.table.interval
-    if plan.period > unpacked:
-        return "stream", jobs, rest
-    least = plan.blocks * -(-16 // (plan.machine.planes * plan.machine.install_words))
-    return ("unpack" if unpacked > least else "install"), jobs, rest
+    @property
+    def joules(self) -> float:
+        """A token, all chips at average power all the time."""
+        return self.chips * self.machine.average_power / self.throughput
 
 
-def layer_time(
-    model: Model, storage: Storage, machine: Machine, split: int, batch: int, context: int, group_size: int
-) -> LayerTime:
-    """Return the cycles of a layer over ``split`` chips."""
-    found = dict.fromkeys(("unpack", "install", "stream", "epilogue"), 0)
-    links = 0
-    for matrix in model.matrices:
-        bound, jobs, rest = matmul_time(plan_of(storage, machine, matrix, split, batch, group_size))
-        found[bound] += jobs
-        found["epilogue"] += rest
-        links += gather_cycles(machine, split, batch * matrix.n)
-    return LayerTime(**found, attention=attention_cycles(model, machine, split, batch, context), links=links)
+def cache_bytes(model: Model, context: int) -> int:
+    """Return the bytes of a user's keys and values."""
+    return context * model.layers * 2 * model.kv_width * CACHE_BYTES
 
 
-def gather_cycles(machine: Machine, split: int, numbers: int) -> int:
-    """Return the cycles in which each of ``split`` chips gets all of so many int8 numbers, of which it has its part."""
-    if split == 1:
-        return 0
-    hops = 1 if split <= 8 else 2 if split <= 72 else 3
-    inflow = min(machine.links, split - 1) * machine.link_rate / machine.clock
-    return hops * machine.hop + -int(-(numbers * (split - 1) / split) // inflow)
-
-
-def attention_cycles(model: Model, machine: Machine, split: int, batch: int, context: int) -> int:
-    """Return the cycles in which the keys and values of ``context`` tokens of each user are installed."""
-    numbers = 2 * batch * context * model.kv_width / split
-    rate = machine.hemispheres * machine.planes * machine.install_words * machine.word_bytes
-    return -int(-numbers // rate)
-
-
-def memory_bytes(model: Model, storage: Storage, batch: int, context: int, group_size: int) -> float:
-    """Return the bytes of all weights, their parameters, and the keys and values of all users."""
-    weights = model.weights * storage.bits / 8
+def weight_bytes(model: Model, storage: Storage, group_size: int = 0) -> float:
+    """Return the bytes of all weights and their parameters; fp16 has none."""
     if storage.name == "fp16":
-        parameters = 0.0
-    elif group_size:
-        parameters = model.weights / group_size * PARAMETER_BYTES
+        parameters = 0
     else:
-        parameters = PARAMETER_BYTES * (model.layers * sum(m.n for m in model.matrices) + model.vocabulary)
-    cache = batch * context * model.layers * 2 * model.kv_width * CACHE_BYTES
-    return weights + parameters + cache
+        parameters = sum(matrix.n * -(-matrix.k // (group_size or matrix.k)) for matrix in model.all_matrices)
+    return model.weights * storage.bits / 8 + parameters * PARAMETER_BYTES
 
 
 def chips_needed(
-    model: Model, storage: Storage, machine: Machine, batch: int = 1, context: int = 0, group_size: int = 0
+    model: Model, storage: Storage, machine: Machine = TSP_V1, *, users: int = 0, context: int = 0, group_size: int = 0
 ) -> int:
-    """Return the chips whose memory holds a model."""
-    return -int(-memory_bytes(model, storage, batch, context, group_size) // (USABLE * machine.memory_bytes))
+    """Return the chips whose memory holds a model and its users' caches."""
+    whole = weight_bytes(model, storage, group_size) + users * cache_bytes(model, context)
+    return math.ceil(whole / (USABLE * machine.memory_bytes))
 
 
 def deploy(
@@ -199,39 +120,61 @@ def deploy(
     storage: Storage,
     machine: Machine = TSP_V1,
     *,
+    split: int,
     batch: int = 1,
+    users: int | None = None,
     context: int = 2048,
     group_size: int = 0,
-    split: int | None = None,
 ) -> Deployment:
-    """Return a model on as few chips as hold it, with the split that gives a user most tokens a second.
+    """Return a model on as few chips as hold it, ``split`` of them for a layer.
 
-    Errors: ValueError for sizes below 1.
+    ``batch``: users of a step; ``users``: all of them, ``batch`` unless told. ``context``: tokens whose keys and values
+    are kept and multiplied by, of each user. Errors: ValueError for what is below 1, and for fewer users than a step's.
     """
-    for name, value in (("batch", batch), ("context", context)):
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
-    chips = chips_needed(model, storage, machine, batch, context, group_size)
-    made = []
-    for each in SPLITS if split is None else (split,):
-        if each <= chips:
-            layer = layer_time(model, storage, machine, each, batch, context, group_size)
-            whole = replace_up(chips, each)
-            stages = whole // each
-            head = sum(matmul_time(plan_of(storage, machine, model.head, each, batch, group_size))[1:])
-            moves = (stages - 1) * (machine.hop + -int(-batch * model.hidden * machine.clock // machine.link_rate))
-            cycles = model.layers * layer.total + head + moves
-            interval = -(-model.layers // stages) * layer.total + (head if stages == 1 else 0)
-            made.append(
-                Deployment(model, storage, machine, batch, context, whole, each, layer, cycles / machine.clock,
-                           max(interval, head) / machine.clock)
-            )  # fmt: skip
-    return min(made, key=lambda deployment: deployment.latency)
+    users = batch if users is None else users
+    for name, value, least in (
+        ("split", split, 1),
+        ("batch", batch, 1),
+        ("users", users, batch),
+        ("context", context, 1),
+    ):
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
+    chips = chips_needed(model, storage, machine, users=users, context=context, group_size=group_size)
+    chips = -(-chips // split) * split
+    words = batch * -(-model.hidden // (split * machine.lanes))
+    return Deployment(
+        model, storage, machine, split, batch, users, context, group_size, chips,
+        layer=layer_time(model, storage, machine, split, batch, context, group_size),
+        head=matmul_time(plan_of(storage, machine, model.head, split, batch, group_size)),
+        moves=(chips // split - 1) * (machine.hop + words * machine.link_cycles),
+    )  # fmt: skip
 
 
-def replace_up(number: int, multiple: int) -> int:
-    """Return the least multiple that is not below a number."""
-    return -(-number // multiple) * multiple
+def fastest(model: Model, storage: Storage, machine: Machine = TSP_V1, **options: int) -> Deployment:
+    """Return the deployment of those with each of :data:`SPLITS` that gives a user most tokens a second."""
+    made = [deploy(model, storage, machine, split=split, **options) for split in SPLITS]
+    return max(made, key=lambda deployment: deployment.tokens_a_user)
 
 
-__all__ = ["STORAGES", "Deployment", "chips_needed", "deploy", "replace"]
+def users_for(deployment: Deployment, tokens: float) -> Deployment:
+    """Return the same for as many users as make all chips together give so many tokens a second, a step at a time.
+
+    With more users there is more to keep, and more chips for it. A step's users are doubled where a stage for every
+    layer would not be enough. Errors: ValueError where nothing is.
+    """
+
+    def again(batch: int, users: int) -> Deployment:
+        return deploy(
+            deployment.model, deployment.storage, deployment.machine, split=deployment.split, batch=batch, users=users,
+            context=deployment.context, group_size=deployment.group_size,
+        )  # fmt: skip
+
+    made = deployment
+    while made.batch * made.machine.clock / max(made.layer.total, made.head.total) < tokens:
+        if made.batch >= MOST_BATCH:
+            raise ValueError(f"tokens: expected what {MOST_BATCH} users a step can reach, got {tokens:g}")
+        made = again(2 * made.batch, max(2 * made.batch, made.users))
+    while made.throughput < tokens:
+        made = again(made.batch, made.users + made.batch)
+    return made

@@ -47,9 +47,14 @@ class Model:
         return Matrix("head", self.hidden, self.vocabulary)
 
     @property
+    def all_matrices(self) -> tuple[Matrix, ...]:
+        """Of all layers, and the head; the table of embeddings is looked up, not multiplied by."""
+        return self.layers * self.matrices + (self.head,)
+
+    @property
     def weights(self) -> int:
         """Of all matrices that are multiplied by."""
-        return self.layers * sum(m.k * m.n for m in self.matrices) + self.head.k * self.head.n
+        return sum(matrix.k * matrix.n for matrix in self.all_matrices)
 
 
 MODELS: Final = {

@@ -1,10 +1,14 @@
-"""What a program costs: cycles by unit, bytes moved, energy."""
+"""What a program costs: cycles by unit and by phase, bytes moved, energy."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from q35ref.lpu.allgather import gathered_at
+from q35ref.lpu.formats import PERIOD
 from q35ref.lpu.machine import Machine
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.program import Program
@@ -13,10 +17,17 @@ UNITS: Final = {
     "memory": "words read or written, of all that the quads could give or take",
     "alus": "instructions issued, of all that the ALUs could take",
     "install": "words installed, of all that the planes could take",
-    "matmul": "cycles in which a plane multiplies",
+    "matmul": "activation vectors multiplied, of all that the planes could take",
     "drain": "accumulators read, of all that could be",
+    "links": "words sent, of all that the links could take",
 }
 """Each unit, and what its occupancy is of."""
+
+KINDS: Final = {
+    "memory": ("read", "write", "receive"), "alus": ("alu",), "install": ("install",), "matmul": ("matmul",),
+    "drain": ("drain",), "links": ("send",),
+}  # fmt: skip
+"""The instructions that a unit is issued."""
 
 
 @dataclass(frozen=True)
@@ -26,56 +37,88 @@ class Cost:
     cycles: int
     seconds: float
     occupancy: dict[str, float]
-    """By unit: used, as a part of all that there is in ``cycles`` on the whole chip."""
+    """By unit: used, as a part of all that there is in ``cycles`` on all chips."""
+    phases: dict[str, int]
+    """Cycles by what most of the machine waits for; they add up to ``cycles``."""
     weights: int
     """Multiplied by, K N."""
     memory_bytes: int
     """Read from and written to memory."""
     joules: float
-    """At the chip's average power."""
+    """At the chips' average power."""
 
     @property
     def weights_a_cycle(self) -> float:
         """K N over cycles."""
         return self.weights / self.cycles
 
+    @property
+    def bottleneck(self) -> str:
+        """The phase that takes longest."""
+        return max(self.phases, key=lambda name: self.phases[name])
 
-def cost(plan: Plan, program: Program) -> Cost:
-    """Return what a plan's program takes on its machine."""
-    machine, cycles = plan.machine, completion(program, plan.machine)
-    there = {
+
+def capacity(machine: Machine) -> dict[str, float]:
+    """Return how many instructions a cycle each unit of a hemisphere could be issued."""
+    return {
         "memory": machine.quads,
         "alus": machine.alus,
         "install": machine.planes * machine.install_words,
         "matmul": machine.planes,
         "drain": machine.planes,
+        "links": machine.links / machine.sides / machine.link_cycles,
     }
-    used = {
-        "memory": len(program.read) + len(program.write),
-        "alus": len(program.alu),
-        "install": len(program.install),
-        "matmul": len(program.matmul),
-        "drain": len(program.drain),
-    }
-    occupancy = {unit: used[unit] / (there[unit] * machine.hemispheres * cycles) for unit in UNITS}
+
+
+def cost(plan: Plan, program: Program) -> Cost:
+    """Return what a plan's program takes on its machine."""
+    machine, cycles = plan.machine, completion(program)
+    records = program.kinds()
+    used = {unit: sum(len(records[kind]) for kind in kinds) for unit, kinds in KINDS.items()}
+    there = capacity(machine)
+    occupancy = {unit: used[unit] / (there[unit] * machine.hemispheres * cycles) if there[unit] else 0.0
+                 for unit in UNITS}  # fmt: skip
     seconds = cycles / machine.clock
     moved = used["memory"] * machine.word_bytes
-    return Cost(cycles, seconds, occupancy, plan.k * plan.n, moved, machine.average_power * seconds)
+    power = machine.chips * machine.average_power
+    return Cost(cycles, seconds, occupancy, phases(plan), plan.k * plan.n, moved, power * seconds)
 
 
-def completion(program: Program, machine: Machine) -> int:
-    """Return the cycles until the last word is in memory. Domain: a program that writes; equals ``Plan.total``."""
-    return int(program.write["cycle"].max()) + 1
+def completion(program: Program) -> int:
+    """Return the cycles until the last word is in memory: ``Plan.total``, or ``gathered_at`` of several chips."""
+    return int(max(records["cycle"].max(initial=-1) for records in (program.write, program.receive))) + 1
 
 
-def activity(plan: Plan, program: Program, bins: int = 200) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+def binding(plan: Plan) -> str:
+    """Return what the period of a plan's jobs waits for: ``unpack``, ``install`` or ``stream``."""
+    table = plan.table
+    if plan.period > plan.blocks * table.interval:
+        return "stream"
+    installs = -(-PERIOD // (plan.machine.planes * plan.machine.install_words))
+    return "unpack" if table.interval > installs else "install"
+
+
+def phases(plan: Plan) -> dict[str, int]:
+    """Return the cycles of each phase, from the closed form; they add up to the total.
+
+    ``row sums``: ones are installed and all activations streamed past them. One of ``unpack``, ``install``, ``stream``:
+    the jobs, by what their period waits for. ``fill``: from the last job's period to its last product. ``epilogue``:
+    draining, scaling, summing. ``gather``: the all-gather.
+    """
+    jobs = plan.jobs * plan.period
+    fill = plan.sums_drain - plan.jobs_begin - jobs
+    found = Counter({"row sums": plan.jobs_begin, binding(plan): jobs, "fill": fill})
+    found["epilogue"] = plan.total - plan.sums_drain
+    found["gather"] = gathered_at(plan) - plan.total
+    return {name: cycles for name, cycles in found.items() if cycles}
+
+
+def activity(plan: Plan, program: Program, bins: int = 200) -> dict[str, NDArray[np.float64]]:
     """Return the occupancy of each unit of hemisphere 0 over time, in so many equal parts of the run."""
-    machine, cycles = plan.machine, plan.total
-    edges = np.linspace(0, cycles, bins + 1)
-    there = {"read": machine.quads, "alu": machine.alus, "install": machine.planes * machine.install_words,
-             "matmul": machine.planes, "drain": machine.planes, "write": machine.quads}  # fmt: skip
+    edges = np.linspace(0, completion(program), bins + 1)
+    there, records = capacity(plan.machine), program.kinds()
     found = {}
-    for kind, records in program.kinds().items():
-        own = records[records["hemisphere"] == 0]["cycle"]
-        found[kind] = np.histogram(own, edges)[0] / (there[kind] * np.diff(edges))
+    for unit, kinds in KINDS.items():
+        cycles = np.concatenate([records[kind]["cycle"][records[kind]["hemisphere"] == 0] for kind in kinds])
+        found[unit] = np.histogram(cycles, edges)[0] / (there[unit] * np.diff(edges)) if there[unit] else edges[1:] * 0
     return found

@@ -1,0 +1,25 @@
+"""What others have said about speed on this machine, with who said it: for comparison, never an input."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class Published:
+    """A claim about tokens a second of one user."""
+
+    model: str
+    tokens: float
+    chips: str
+    source: str
+
+
+PUBLISHED: Final = (
+    Published("llama-2-70b", 300, "568 to 576", "press reports of the maker's service"),
+    Published("llama-2-70b", 241, "an unknown number of", "a third party's measurement of that service"),
+)
+"""Of systems that run. How they keep their weights is not published."""
+
+DRAFTS: Final = Published("llama-2-70b", 4188, "1", "the format's paper drafts")
+"""80e12 bytes a second over 19.1e9 bytes: a quotient, which nothing has run. 3.5 bits a weight are 30.6e9 bytes, and a
+chip holds 0.23e9."""
