@@ -62,6 +62,7 @@ conformance: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/q35ref check reference --level 2 --quiet
 	cd "$(ROOT)" && $(BIN)/q35ref check numpy --level 2
 	cd "$(ROOT)" && $(BIN)/python -m tools.check_native --level 3
+	cd "$(ROOT)" && $(BIN)/q35ref check lpu --level 2
 
 contracts: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.crosshair_gate
@@ -78,6 +79,7 @@ claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.assurance --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.planted.page --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.lpu_page --check
 
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md

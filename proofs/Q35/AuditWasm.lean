@@ -138,6 +138,13 @@ def headlines : List Name := [
   `Q35.acc_append,
   `Q35.epilogue_error_le,
   `Q35.epilogue_float32_error_le,
+  `Q35.schedule_free_of_conflicts,
+  `Q35.operands_present,
+  `Q35.schedule_forms_each_product_once,
+  `Q35.product_accumulator,
+  `Q35.accumulator_begun_first,
+  `Q35.tiled_eq_untiled,
+  `Q35.schedule_total,
   `Q35.draft_error_bound_false,
   `Q35.draft_converter_wraps,
   `Q35.seventyB_bytes]

@@ -4,6 +4,7 @@ from typing import Final
 
 from tools.assurance.claim import Part
 from tools.assurance.claims_format import CODEC, COLUMNS, LANES
+from tools.assurance.claims_lpu import LPU
 from tools.assurance.claims_matmul import DRAFTS, EPILOGUE, MATMUL
 from tools.assurance.claims_numbers import ACTIVATIONS, CALIBRATION, FLOAT32, QUANTIZER, ROUNDING
 from tools.assurance.claims_product import PRODUCT, TRUST
@@ -19,6 +20,7 @@ PARTS: Final[tuple[Part, ...]] = (
     Part("Activations", ACTIVATIONS),
     Part("Matmul: the integers", MATMUL),
     Part("Matmul: the float result", EPILOGUE),
+    Part("The streaming processor", LPU),
     Part("The paper drafts", DRAFTS),
     Part("The product", PRODUCT),
     Part("What is trusted", TRUST),
