@@ -60,7 +60,7 @@ def problem(plan: Plan, seed: int = 1) -> Problem:
 
 def small(name: str = "dense", m: int = 2, k: int = 70, n: int = 40, group_size: int = 0, **options: Any) -> Plan:
     """Return a plan of a small matmul."""
-    return Plan(options.pop("machine", SMALL), FORMATS[name], m, k, n, group_size, **options)
+    return Plan(options.pop("machine", SMALL), FORMATS[name], m, k, n, group_size, options.pop("narrow_gain", 1))
 
 
 def changed(program: Program, kind: str, index: int, **columns: int) -> Program:

@@ -17,17 +17,18 @@ def test_a_model_is_printed_with_its_bottleneck_and_what_others_say() -> None:
     done = lpu("llama-2-70b", "--format", "dense")
     assert done.exit_code == 0
     for said in (
-        "146 chips hold the weights",
+        "146 chips hold the weights by bytes, 328 as the scheduler lays them out",
         "bottleneck with 8 chips a layer: unpack",
         "Published: 300 tokens/s a user, 568 to 576 chips",
         "Claimed: 4188 tokens/s a user on 1 chip",
-        "The fastest split here, 64 chips a layer, does not",
+        "The fastest of the splits above, 64 chips a layer, does not",
+        "1 chips: a layer does not fit.",
     ):
         assert said in done.output, done.output
 
 
 def test_other_models_say_nothing_of_claims() -> None:
-    done = lpu("llama-2-7b", "--format", "fp16", "--split", "3", "--batch", "2", "--users", "8")
+    done = lpu("llama-2-7b", "--format", "fp16", "--split", "5", "--batch", "2", "--users", "8")
     assert done.exit_code == 0
     assert "8 user(s), 2 in a step" in done.output
     assert "fp16 arithmetic itself is not simulated" in done.output
@@ -54,6 +55,20 @@ def test_a_matmul_over_chips_is_run() -> None:
     assert "gather" in done.output
 
 
+def test_a_figure_of_the_machine_is_changed() -> None:
+    done = lpu("1x1280x1280", "--set", "alus=12")
+    assert done.exit_code == 0
+    assert "on tsp-v1, alus=12" in done.output
+    assert "bottleneck: install" in done.output
+
+
+def test_parts_are_summed() -> None:
+    done = lpu("9x64x32", "--set", "accumulators=4")
+    assert done.exit_code == 0, done.output
+    assert "part 1 of " in done.output
+    assert "all parts: " in done.output
+
+
 def test_a_classic_array_is_counted() -> None:
     done = lpu("128x128x256", "--machine", "classic")
     assert done.exit_code == 0
@@ -75,7 +90,17 @@ def test_a_classic_array_is_counted() -> None:
         (["1x0x5", "--machine", "classic"], "k: expected 1 to"),
         (["1x28672x57344"], "5 chips hold them"),
         (["llama-2-7b", "--batch", "4", "--users", "3"], "users: expected at least 4"),
-        (["1x5x5", "--gantt", "/nowhere/picture.svg"], "/nowhere"),
+        (["1x5x5", "--gantt", "/nowhere/picture.svg"], "/nowhere/picture.svg: no such folder"),
+        (["llama-2-7b", "--gantt", "x.svg"], "--gantt: means nothing for a model"),
+        (["llama-2-7b", "--chips", "1"], "--chips: means nothing for a model"),
+        (["1x5x5", "--split", "8"], "--split: means nothing for a matmul"),
+        (["1x5x5", "--machine", "classic", "--format", "int8"], "--format: means nothing for --machine classic"),
+        (["1x5x5", "--set", "alus"], "--set alus: expected a number"),
+        (["1x5x5", "--set", "speed=3"], "--set speed=3: expected FIGURE=VALUE, the figure one of clock"),
+        (["1x5x5", "--set", "alus=many"], "--set alus=many: expected a number, int"),
+        (["1x5x5", "--set", "alus=4"], "alus: expected at least 8, got 4"),
+        (["1x5x5", "--set", "clock=nan"], "clock: expected at least 1, got nan"),
+        (["llama-2-70b", "--format", "fp16"], "split: a layer takes the memory of 9 chips, got 8"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(arguments: list[str], message: str) -> None:

@@ -35,6 +35,9 @@ def test_the_preset_has_the_published_sizes() -> None:
         ({"install_words": 3}, "install_words"),
         ({"rows": 48}, "rows"),
         ({"rows": 352}, "rows"),
+        ({"rows": 8192, "lanes": 8192}, "rows"),
+        ({"clock": float("nan")}, "clock"),
+        ({"link_rate": float("inf")}, "link_rate"),
         ({"hemispheres": 3, "chips": 2}, "hemispheres"),
         ({"hemispheres": 36, "chips": 18}, "chips"),
     ],
@@ -42,6 +45,14 @@ def test_the_preset_has_the_published_sizes() -> None:
 def test_a_machine_that_no_program_can_be_written_for_is_refused(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=f"^{named}: expected"):
         replace(TSP_V1, **change)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("alus", 8.5), ("rows", 320.0), ("alus", "8"), ("lanes", True), ("clock", "x")]
+)
+def test_a_figure_of_another_type_is_refused(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name}: expected"):
+        replace(TSP_V1, **{name: value})  # type: ignore[arg-type]
 
 
 def test_every_figure_has_a_least_value_but_for_those_with_a_rule_of_their_own() -> None:
@@ -118,6 +129,12 @@ def test_a_table_uses_nothing_twice_in_an_interval(machine: Machine, name: str) 
         assert len(set(used)) == len(used)
     assert max(step.alu for step in made.steps) < machine.alus if made.steps else name == "int8"
     assert sorted((place.plane, place.row) for place in made.placements) == [(p, r) for p in (0, 1) for r in range(8)]
+
+
+@pytest.mark.parametrize("alus", range(8, 17))
+def test_the_search_finds_the_fewest_cycles_for_other_machines(alus: int) -> None:
+    machine = replace(TSP_V1, alus=alus)
+    assert table(machine, FORMATS["dense"]).interval == least_interval(machine, FORMATS["dense"])
 
 
 def test_the_real_machine_unpacks_64_rows_in_6_cycles_or_4() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from q35ref.backends import get
 from q35ref.backends.lpu import LpuBackend
-from q35ref.lpu import experiment
+from q35ref.lpu import allgather, experiment, layout
 from q35ref.lpu.allgather import gathered_at
 from q35ref.lpu.executor import Executor
 from q35ref.lpu.formats import FORMATS
@@ -19,7 +19,7 @@ from q35ref.lpu.layout import NoRoom, chips_needed, require_residence, require_r
 from q35ref.lpu.machine import TSP_V1
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.simulate import passes, simulate
-from q35ref.lpu.timing import UNITS, activity, completion, cost, phases
+from q35ref.lpu.timing import PHASES, UNITS, activity, completion, cost, phases
 from q35ref.lpu.verifier import verify
 from tests.lpu_problems import MACHINES, QUICK, SMALL, Segmented, problem, small
 
@@ -58,7 +58,7 @@ def test_tiles_change_nothing() -> None:
     scale = generator.random((1, 90), np.float32)
     offset = generator.random((1, 90), np.float32)
     found: list[Any] = [
-        simulate(Plan(machine, FORMATS["dense"], 3, 200, 90), a, packed, scale, offset)[0]
+        simulate(Plan(machine, FORMATS["dense"], 3, 200, 90, 0, 2), a, packed, scale, offset).result
         for machine in (SMALL, TSP_V1)
     ]
     assert np.array_equal(found[0].acc, found[1].acc)
@@ -74,7 +74,7 @@ def test_an_accumulator_of_long_groups_does_not_overflow() -> None:
     q = np.full((k, 1), -4, np.int8)
     q[0::2] = -8
     ones = np.ones((1, 1), np.float32)
-    found: Any = simulate(plan, a, get("numpy").pack(q, "byte"), ones, ones)[0]
+    found: Any = simulate(plan, a, get("numpy").pack(q, "byte"), ones, ones).result
     assert np.array_equal(found.acc, [[[128 * 6 * k]]])
 
 
@@ -95,7 +95,7 @@ def test_too_many_columns_or_rows_are_done_in_parts() -> None:
 
 
 def test_weights_that_a_chip_cannot_hold_are_refused_with_the_number_that_can() -> None:
-    plan = Plan(TSP_V1, FORMATS["dense"], 1, 28672, 57344)
+    plan = Plan(TSP_V1, FORMATS["dense"], 1, 28672, 57344, 0, 2)
     with pytest.raises(NoRoom, match=r"weights: expected at most 4096 words .* got .*; 5 chips hold them"):
         experiment.run(plan)
     assert chips_needed(plan) == 5
@@ -128,6 +128,30 @@ def test_a_plan_of_no_matmul_is_refused(change: dict[str, Any], named: str) -> N
         small(**change)
 
 
+def test_a_group_whose_sum_int32_cannot_hold_is_refused() -> None:
+    small("int8", k=131_071)
+    with pytest.raises(ValueError, match="group_size: int8 has groups of at most 131071 rows, got 131072"):
+        small("int8", k=131_072)
+
+
+def test_a_gather_to_a_wrong_place_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = small(n=140, machine=SMALL.joined(2))
+    assert experiment.run(plan).faults == 0
+    right = layout.gathered
+
+    def wrong(plan: Plan, hemisphere: Any, column_tile: Any, row: Any) -> Any:
+        return right(plan, hemisphere, column_tile, row) + 1
+
+    monkeypatch.setattr(allgather, "gathered", wrong)
+    assert experiment.run(plan).faults > 0
+
+
+def test_zeros_are_no_fault() -> None:
+    made = experiment.run(Plan(TSP_V1, FORMATS["dense"], 1, 1, 1, 0, 2), seed=48)
+    assert made.faults == 0
+    assert made.largest_error == 0
+
+
 @pytest.mark.parametrize("name", ["int4", "int8"])
 def test_formats_without_lanes_have_no_gain(name: str) -> None:
     with pytest.raises(ValueError, match=f"narrow_gain: expected 1 for {name}, got 2"):
@@ -146,7 +170,9 @@ def test_a_cost_adds_up(plan: Plan) -> None:
     assert spent.memory_bytes == plan.machine.word_bytes * sum(
         len(getattr(made.program, kind)) for kind in ("read", "write", "receive")
     )
-    assert spent.weights_a_cycle == plan.k * plan.n / spent.cycles
+    assert spent.products_a_cycle == plan.m * plan.k * plan.n / spent.cycles
+    assert spent.products < spent.peak
+    assert set(spent.phases) <= set(PHASES)
     assert spent.bottleneck in spent.phases
 
 
@@ -154,7 +180,7 @@ def test_activity_over_time_is_what_is_issued() -> None:
     plan = small(m=3, k=150, n=32, machine=QUICK)
     made = problem(plan)
     busy = activity(plan, made.program, bins=plan.total)
-    assert busy["matmul"].sum() * QUICK.planes == pytest.approx(len(made.program.matmul))
+    assert busy["multiply"].sum() * QUICK.planes == pytest.approx(len(made.program.matmul))
     assert not busy["links"].any()
     assert phases(plan)["row sums"] == plan.jobs_begin
 

@@ -11,7 +11,7 @@ the machine would really do: a matmul is *scheduled* into timed instructions, *v
 the scheduler, and *executed* on data, cycle by cycle. Its integers are the reference's bit for bit, its floats within
 the proved bound: `q35ref check lpu` judges it like any kernel. Words on this page mean:
 
-- **simulated**: counted over a program that the verifier accepts and the executor runs;
+- **simulated**: counted over a program; such programs are verified and executed by the tests, and by `q35ref lpu`;
 - **calculated**: added up from such counts, or from figures of links and memory;
 - **assumed**: nobody has published it; the table says so. The chip's makers have not reviewed any of this.
 
@@ -25,74 +25,98 @@ otherwise.
 
 There is no cache, no arbiter and no queue: each instruction names the cycle in which it is issued, and a word on a
 stream is there in one cycle only. So a program either runs as scheduled or is wrong, and its cycles can be counted
-before it runs. `proofs/Q35/Thm/Lpu*.lean` proves for every shape, group size and machine that no unit, port or stream
-is used twice in a cycle, each product is formed once, tiles change nothing, and the last instruction completes when
-the closed form says; the all-gather between chips is outside the proofs and left to the verifier.
+before it runs.
 
-To know that cycles are counted as others do, `q35ref.lpu.classic` is a weight-stationary array whose total is
-SCALE-Sim's formula; eight recorded outputs of SCALE-Sim 3.0.0 are that minus one (`python -m tools.scalesim` records
-them again). One such array of 320 by 320, which loads and multiplies in turn, would need {classic:,} cycles for the
-product below.
+What is proved (`proofs/Q35/Thm/Lpu*.lean`), for every plan that is well-formed, of whatever shape, groups and machine:
+no unit, port or stream is used twice in a cycle; every operand is there when it is taken; each product of an
+activation and a weight is formed by one instruction, once, and goes to its accumulator, which is begun once; sums by
+tiles are the matmul's; the last instruction completes when the closed form says. A block is there taken to unpack what
+it is for. Which words memory holds and when, that the unpacking's shifts and masks give the right bits, that sums are
+drained after the last product, bounds, and all-gathers are the verifier's, the executor's and the tests' to show.
+
+`q35ref.lpu.classic` is another machine, a weight-stationary array whose total is SCALE-Sim's formula; eight recorded
+outputs of SCALE-Sim 3.0.0 are that minus one (`python -m tools.scalesim` records them again). It shares no code with
+the other, and is there to compare with. One such array of 320 by 320, which loads and multiplies in turn, would need
+{classic:,} cycles for the first product below.
 """
 
 MATMUL: Final = """## One matmul (simulated)
 
-8192 by 8192 weights. *ALU ops*: what it takes to bring 64 rows of a lane to the top of bytes, a gain of 2 included
-where the format has one. *cycles / 64 rows*: how often 64 rows can be unpacked and installed. Then the cycles of the
-whole matmul, how much of each unit they use, and what they wait for: `unpack` the vector unit, `install` the weights'
-way into the planes, `stream` the activations' way through them.
+8192 by 8192 weights. *ALU ops*: what it takes to bring 64 rows of a lane to the top of bytes. *cycles / 64 rows*: how
+often 64 rows can be unpacked and installed. Then the cycles of the whole matmul, the products of activations and
+weights a cycle and as a part of what the planes could form, how much of each unit is used, what memory reads and
+writes, the energy at average power, and what it waits for: `unpack` the vector unit, `install` the weights' way into
+the planes, `stream` the activations' way through them.
 
 {table}
-![Occupancy over a whole matmul, and every instruction of 48 cycles]({picture})
+![Occupancy over a whole matmul, and the instructions of 48 cycles]({picture})
 
-`q35ref lpu 1x8192x8192 --format dense --gantt gantt.svg` runs this and draws it.
+MEM is memory, in groups of four banks; VXM the vector unit with its ALUs; MXM the matrix planes. `q35ref lpu
+1x8192x8192 --format dense --gantt gantt.svg` runs this one and draws it; `64x8192x8192`, `--group-size 128` and
+`--format` give the others.
 """
 
 BUYS: Final = """## What 3.5 bits buy here, and what their unpacking costs
 
-**They buy chips.** A weight must lie in SRAM, and Llama-2 70B takes {dense_chips} chips packed densely, {byte_chips}
-at four bits (`byte`, or INT4), {int8_chips} at eight, {fp16_chips} at sixteen: the step from four bits to three and a
-half is worth {fewer:.0%} of the chips.
+**By bytes they buy chips.** A weight must lie in SRAM. The weights of Llama-2 70B take {by_bytes[dense]} chips packed
+densely, {by_bytes[byte]} at four bits (`byte`, or INT4), {by_bytes[int8]} at eight, {by_bytes[fp16]} at sixteen: the
+step from four bits to three and a half is worth {fewer:.0%}. In whole layers on nodes of eight it is {whole_dense}
+chips instead of {whole_byte}, for a node then has room for four layers instead of three.
 
-**They do not buy speed for one user; they cost it.** The planes multiply int8, so that the format's saving ends at
-the vector unit. Whatever lies in memory, a plane is given one byte a weight: the way into the planes, not the way out
-of memory, is what INT4 and INT8 wait for alike (`byte` takes {byte_int8:.2f} times the cycles of INT8). A code of 7
-bits in a byte of its own is unpacked in {byte_ops} ALU operations for 64 rows of a lane, in the shadow of the
-{byte_interval} cycles that installing takes. In the dense stream, six of eight codes have a field across two bytes:
-{dense_ops} operations and {dense_interval} cycles. The matmul takes {dense_cycles:,} cycles instead of
-{byte_cycles:,}, {slower:.2f} times as many, with the ALUs {alus:.0%} busy: it is bound by arithmetic on codes, not by
-memory, of which it uses an eighth. A token of Llama-2 70B comes at {dense_tokens:.0f} a second instead of
-{byte_tokens:.0f}, {lost:.0%} less, and takes {dense_joules:.0f} J instead of {byte_joules:.0f}.
+**In the layout that is simulated they buy none.** It gives each byte of a block a quad of its own, two blocks side by
+side: dense codes lie in 14 of 22 quads and codes of a byte in 16, in as many addresses. As laid out both take
+{laid_dense} chips (chips a layer in brackets). A layout that fills all quads with dense codes is possible, and not
+written.
+
+**They do not buy speed for one user; they cost it.** The planes multiply int8, so that the format's saving ends
+before them. Whatever lies in memory, a plane is given one byte a weight: the way into the planes, not the way out of
+memory, is what INT4 and INT8 wait for alike (`byte` takes {byte_int8:.2f} times the cycles of INT8). A code of 7 bits
+in a byte of its own is unpacked in {byte_ops} ALU operations for 64 rows of a lane, in the shadow of the
+{byte_interval} cycles that installing takes. In the dense stream {crossing} fields of 16 lie across two bytes:
+{dense_ops} operations and {dense_interval} cycles. The matmul takes {dense_cycles:,} cycles instead of {byte_cycles:,},
+{slower:.2f} times as many, with the ALUs {alus:.0%} busy: it is bound by arithmetic on codes, not by memory, of whose
+ports it uses {memory:.0%}. A token of Llama-2 70B comes at {dense_tokens:.0f} a second instead of {byte_tokens:.0f},
+{lost:.0%} less, and takes {dense_joules:.0f} J instead of {byte_joules:.0f}.
+
+**Nor do they spare memory traffic in this schedule.** It reads a byte again for each field that starts in another
+cycle: {dense_moved:.0f} MB for {dense_held:.0f} MB of dense codes, where `byte` moves {byte_moved:.0f} and INT8
+{int8_moved:.0f}. Nothing here waits for that.
 
 **With many users the cost fades.** Unpacking is done once for all rows of activations: with {m} of them the dense
 matmul takes {many_ratio:.2f} times the cycles of `byte`. With {users} users the whole model makes {dense_many:.0f}
 tokens a second for each chip packed densely, {byte_many:.0f} with a byte a code.
 
-**What would change it.** Twice the ALUs a lane would bring the dense matmul to {twice:,} cycles ({twice_interval} for
-64 rows), level with `byte`; so would a format whose fields do not cross bytes. A gain of 2 for the narrow lane costs
-nothing here: the planes are given 16 q instead of 32 q, and the accumulator is shifted by a bit less.
+**What it hangs on.** With {enough} ALUs a lane instead of {alus_now} the dense matmul takes {enough_cycles:,} cycles,
+as many as `byte` (`--set alus=12`, which is for a hemisphere). If the planes could be given only half as many weights a
+cycle, dense would take {slow[dense]:,} and `byte` {slow[byte]:,} (`--set install_words=1`): the source says "less than
+40" cycles to fill all planes, which is read as 40 here. At 20, which this scheduler cannot use, INT8 would gain most. A
+narrow lane with a gain of 2 costs nothing: its accumulator is shifted by a bit less.
 """
 
 CLUSTER: Final = """## Four models, five formats (calculated from simulated matmuls)
 
-A layer lies on {node} chips, a node, each of which has some columns of each matrix; layers follow each other over
-nodes. The cycles of each chip's part are its program's. After each matrix the results are gathered over the links, by
-a program too. Attention multiplies by int8 keys and values of 2048 tokens. *GB*: weights, scales, offsets. *chips*:
-to hold these and the users' keys and values at 90% of the memory, in whole nodes. *{users} users*: {batch} in a step,
-the others' steps at other nodes meanwhile. *waits for*: what most cycles go to; `links` the gathers and the way from
-node to node. *J*: all chips at average power.
+A layer lies on {node} chips, a node, or on the next power of two that has room for it (in brackets); each chip has some
+columns of each matrix. Stages of whole layers follow each other. The cycles of each chip's part are its program's.
+After each matrix the float32 results are gathered over the links, by a program too on up to {node} chips. Attention is
+calculated: int8 keys and values of 2048 tokens are installed like weights.
+
+*GB*: weights, scales, offsets. *chips by bytes*: to hold these at 90% of the memory, wherever they are cut. *as laid
+out*: where the scheduler's own layout puts them, which is simpler. *chips*: stages with the users' keys and values, by
+bytes. *{users} users*: {batch} in a step, the others' steps at other stages meanwhile (`--batch {batch} --users
+{users}`). *waits for*: what most cycles go to; `links` are the gathers and the way from stage to stage. *J*: all chips
+at average power. *most for 1 user*: of 1 to 64 chips a layer, in powers of two.
 
 {table}
-`q35ref lpu llama-2-70b --format dense` prints a row with all its parts. FP16 weights are taken to cost the install of
-two bytes; FP16 arithmetic is not simulated.
+`q35ref lpu llama-2-70b --format dense` prints one with all its parts. FP16 weights are taken to cost the install of two
+bytes; FP16 arithmetic is not simulated.
 """
 
 SANITY: Final = """## Is that plausible?
 
 {table}
-What runs in public reaches about what a node of eight is calculated to for FP16, which says that the model is not off
-by much more than what it leaves out (below). It cannot be told how those systems keep their weights: in FP16 the
-weights alone are {fp16:.0f} GB, and 576 chips hold {held_576:.0f} GB.
+It is the same order of magnitude, which is all that can be said: a split can be chosen for which the numbers meet, and
+how those systems split and keep their weights is not published. (In FP16 the weights alone are {fp16:.0f} GB; 576 chips
+hold {held_576:.0f}.)
 
 The drafts' {tokens:g} tokens a second come from 80 TB/s over 19.1 GB. What it would take:
 
@@ -100,21 +124,22 @@ The drafts' {tokens:g} tokens a second come from 80 TB/s over 19.1 GB. What it w
 - If one chip held it all, its planes could be given {rate:.1f} TB/s, a byte a weight: {ceiling:.0f} tokens a second
   at most.
 - {tokens:g} tokens a second leave a token {budget:,.0f} cycles. The hops of four gathers a layer alone take {hops:,}
-  where chips are one hop apart. The most that any split here gives one user is {most:,.0f}, with {most_split} chips a
-  layer: the claim is {times:.1f} times that.
+  where chips are one hop apart. Of the splits in the table the fastest gives one user {most:,.0f}, with {most_split}
+  chips a layer: the claim is {times:.1f} times that.
 - As the sum over users it is no feat: {users} users on {users_chips} chips, one token a step each, get
   {users_tokens:,.0f}.
 """
 
 LIMITS: Final = """## What this leaves out
 
-- Norms, softmax, rotary embeddings and quantizing activations between matmuls; embeddings; sampling. All would add.
+- Norms, softmax, rotary embeddings and quantizing activations between matmuls; writing new keys and values;
+  embeddings; sampling. All would add.
 - Overlap between matmuls: the next one's first tiles could be unpacked while the last results drain. It would
   subtract.
+- Results travel as float32. Quantized before they are sent they would take a quarter of the links.
+- All 16 links of a chip serve its node, two to each other chip. Deployed systems may keep some for other nodes.
 - The vector unit's shape: 16 ALUs a lane are taken to be free to do anything each cycle, fed by any stream.
 - The skew over the 20 superlanes, which all instructions share, and instruction fetch.
-- Chips are counted by bytes. The scheduler's own layout is simpler: weights lie in 14 or 16 of 22 quads, so that one
-  matmul that is refused for want of room may need a chip more than by bytes.
 - Beyond eight chips a layer, gathers are calculated as two or three hops with all links receiving at once.
 - Power is the card's average, whatever the program does.
 """

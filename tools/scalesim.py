@@ -1,7 +1,7 @@
 """``python -m tools.scalesim``: what SCALE-Sim 3 counts for a weight-stationary array, recorded for the tests.
 
 SCALE-Sim wants an older NumPy than ours: it is installed in a virtual environment of its own, in a temporary folder.
-Its own tables and traces stay there. Takes a few minutes, most of it SCALE-Sim's.
+Its own tables and traces stay there. Takes under a minute.
 """
 
 import json

@@ -33,8 +33,9 @@ def doctor() -> None:
     table.add_row("q35ref", "", __version__, "")
     table.add_row("Python", "", platform.python_version(), "")
     reasons = present()
+    used = "numpy" if reasons["native"] else "native"
     for name, reason in reasons.items():
-        chosen = "used by q35ref.quantize and q35ref.matmul" if name == _fastest(reasons) else "checks"
+        chosen = "used by q35ref.quantize and q35ref.matmul" if name == used else "checks"
         table.add_row(f"backend {name}", chosen, *((_lack(), reason) if reason else (_details(name), "")))
     for name, purpose, command in PARTS:
         found = _version(name)
@@ -42,10 +43,6 @@ def doctor() -> None:
     weights = find_spec(WEIGHTS_PACKAGE) is not None
     table.add_row("trained weights", "q35ref demo", "present" if weights else "missing", _weights_command(weights))
     console().print(table)
-
-
-def _fastest(reasons: dict[str, str]) -> str:
-    return next(name for name in reversed(reasons) if not reasons[name])
 
 
 def _lack() -> str:

@@ -2,66 +2,124 @@
 
 import re
 import sys
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
-from rich.table import Table
+from click.core import ParameterSource
 
+from q35ref.cli.lpu_output import print_matmul, print_model
 from q35ref.cli.output import UsageProblem, console
 from q35ref.lpu import experiment
 from q35ref.lpu.classic import CLASSIC
 from q35ref.lpu.classic import cycles as classic_cycles
-from q35ref.lpu.cluster import SPLITS, Deployment, chips_needed, deploy, users_for
 from q35ref.lpu.formats import FORMATS
-from q35ref.lpu.layer import NODE, STORAGES, Storage
+from q35ref.lpu.layer import NODE, STORAGES
 from q35ref.lpu.machine import MACHINES, Machine
-from q35ref.lpu.models import MODELS, Model
+from q35ref.lpu.models import MODELS
 from q35ref.lpu.picture import draw, require_possible, save
 from q35ref.lpu.plan import Plan
-from q35ref.lpu.published import DRAFTS, PUBLISHED
-from q35ref.lpu.timing import UNITS
 from q35ref.reference.lanes import check_size
 
 SHAPE = re.compile(r"(\d{1,9})x(\d{1,9})x(\d{1,9})", re.ASCII)
 """``MxKxN``."""
 
+OF_MATMULS = ("gain", "chips", "gantt", "seed")
+"""Options that mean nothing for a model."""
 
-@click.command()
-@click.argument("what", metavar="MODEL|MxKxN")
-@click.option("--format", "storage", type=click.Choice(list(STORAGES)), default="dense", show_default=True)
-@click.option("--machine", type=click.Choice([*MACHINES, "classic"]), default="tsp-v1", show_default=True)
+OF_MODELS = ("split", "batch", "users", "context")
+"""Options that mean nothing for a matmul."""
+
+EXAMPLES = f"""WHAT is a matmul MxKxN (M rows of int8 activations [M, K] by weights [K, N]), which is simulated cycle by
+cycle and compared with NumPy, or a language model, whose speed over many chips is added up from such matmuls:
+{", ".join(MODELS)}.
+
+\b
+q35ref lpu 1x8192x8192 --format dense --gantt gantt.svg
+q35ref lpu 1x8192x8192 --set alus=12
+q35ref lpu 1x8192x8192 --machine classic
+q35ref lpu llama-2-70b --format dense --split 8 --batch 16 --users 64
+
+docs/lpu.md says what the words of the output mean, and what the machine's figures rest on.
+"""
+
+
+@click.command(help=EXAMPLES)
+@click.argument("what")
+@click.option("--format", "storage", type=click.Choice(list(STORAGES)), default="dense", show_default=True,
+              help="How weights are kept; fp16 for models alone.")  # fmt: skip
+@click.option("--machine", type=click.Choice([*MACHINES, "classic"]), default="tsp-v1", show_default=True,
+              help="classic: a weight-stationary array, for a matmul of int8.")  # fmt: skip
+@click.option("--set", "settings", multiple=True, metavar="FIGURE=VALUE", help="Change a figure of the machine.")
 @click.option("--group-size", type=click.IntRange(0), default=0, show_default=True, help="0: one group a column.")
 @click.option("--gain", type=click.Choice(["1", "2"]), help="Of odd rows.  [default: 2 where the format has it]")
-@click.option("--chips", type=click.IntRange(1), default=1, show_default=True, help="Of a matmul MxKxN.")
+@click.option("--chips", type=click.IntRange(1), default=1, show_default=True, help="That share a matmul's columns.")
 @click.option("--gantt", type=click.Path(path_type=Path, dir_okay=False), help="Draw a matmul's program here.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of a matmul's numbers.")
-@click.option("--split", type=click.IntRange(1), default=NODE, show_default=True, help="Chips that share a layer.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Users of one step.")
-@click.option("--users", type=click.IntRange(1), help="All users whose tokens are under way.  [default: batch]")
-@click.option("--context", type=click.IntRange(1), default=2048, show_default=True, help="Tokens of each user.")
+@click.option(
+    "--split", type=click.IntRange(1, 10_440), default=NODE, show_default=True, help="Chips that share a layer."
+)
+@click.option("--batch", type=click.IntRange(1, 10**6), default=1, show_default=True, help="Users of one step.")
+@click.option("--users", type=click.IntRange(1, 10**6), help="All users whose tokens are under way.  [default: batch]")
+@click.option(
+    "--context", type=click.IntRange(1, 131_071), default=2048, show_default=True, help="Tokens of each user."
+)
+@click.pass_context
 def lpu(
-    what: str, storage: str, machine: str, group_size: int, gain: str | None, chips: int, gantt: Path | None, seed: int,
-    split: int, batch: int, users: int | None, context: int,
+    context_: click.Context, what: str, storage: str, machine: str, settings: tuple[str, ...], group_size: int,
+    gain: str | None, chips: int, gantt: Path | None, seed: int, split: int, batch: int, users: int | None,
+    context: int,
 ) -> None:  # fmt: skip
-    """Simulate a matmul MxKxN, cycle by cycle, or calculate how fast a language MODEL decodes over many chips."""
+    shape = SHAPE.fullmatch(what)
+    if shape is None and what not in MODELS:
+        raise UsageProblem(f"expected MxKxN, such as 1x8192x8192, or one of {', '.join(MODELS)}; got {what!r}")
     try:
-        shape = SHAPE.fullmatch(what)
         if machine == "classic":
+            _refuse_given(context_, (*OF_MATMULS, *OF_MODELS, "storage", "settings", "group_size"), "--machine classic")
             _classic(shape)
-        elif shape:
-            _matmul(_plan(shape, storage, MACHINES[machine], chips, group_size, gain), seed, gantt)
-        elif what in MODELS:
+            return
+        chosen = _changed(MACHINES[machine], settings)
+        if shape is None:
+            _refuse_given(context_, OF_MATMULS, "a model")
             options = {"batch": batch, "users": batch if users is None else users, "context": context,
                        "group_size": group_size}  # fmt: skip
-            _model(MODELS[what], STORAGES[storage], MACHINES[machine], split, options)
-        else:
-            raise UsageProblem(f"expected MxKxN, such as 1x8192x8192, or one of {', '.join(MODELS)}; got {what!r}")
-    except (ValueError, OSError) as error:
-        raise UsageProblem(str(error)) from error
+            print_model(console(), MODELS[what], STORAGES[storage], chosen, split, options)
+            return
+        _refuse_given(context_, OF_MODELS, "a matmul")
+        _matmul(_plan(shape, storage, chosen.joined(chips), group_size, gain), seed, gantt)
+    except (ValueError, TypeError, OSError, MemoryError, OverflowError) as error:
+        raise UsageProblem(str(error) or "not enough memory on this computer to simulate it") from error
+
+
+def _refuse_given(context: click.Context, names: tuple[str, ...], what: str) -> None:
+    """Refuse options that were given and mean nothing here."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if parameter.name in names and given:
+            raise UsageProblem(f"{parameter.opts[0]}: means nothing for {what}")
+
+
+def _changed(machine: Machine, settings: tuple[str, ...]) -> Machine:
+    """Return a machine with other figures."""
+    figures: Mapping[str, type] = {
+        field.name: type(field.default) for field in fields(Machine) if field.name not in {"name", "chips"}
+    }
+    changes: dict[str, int | float] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        if name not in figures:
+            raise UsageProblem(f"--set {setting}: expected FIGURE=VALUE, the figure one of {', '.join(figures)}")
+        try:
+            changes[name] = figures[name](value)
+        except ValueError as error:
+            raise UsageProblem(f"--set {setting}: expected a number, {figures[name].__name__}") from error
+    named = ", ".join([machine.name, *settings])
+    return replace(machine, name=named, **changes)  # type: ignore[arg-type]
 
 
 def _classic(shape: re.Match[str] | None) -> None:
-    """Run a matmul of int8 on a classic array."""
+    """Count a matmul of int8 on a classic array."""
     if shape is None:
         raise UsageProblem("--machine classic: expected MxKxN, such as 1x8192x8192")
     m, k, n = map(int, shape.groups())
@@ -72,101 +130,24 @@ def _classic(shape: re.Match[str] | None) -> None:
     out.print(f"{classic_cycles(CLASSIC, m, n, k):,} cycles, nothing overlapped; SCALE-Sim reports one less")
 
 
-def _plan(shape: re.Match[str], storage: str, machine: Machine, chips: int, group_size: int, gain: str | None) -> Plan:
+def _plan(shape: re.Match[str], storage: str, machine: Machine, group_size: int, gain: str | None) -> Plan:
     if storage not in FORMATS:
         raise UsageProblem(f"--format: expected one of {', '.join(FORMATS)} for a matmul, got {storage}")
     weights = FORMATS[storage]
     m, k, n = map(int, shape.groups())
-    narrow_gain = max(weights.gains) if gain is None else int(gain)
-    return Plan(machine.joined(chips), weights, m, k, n, group_size, narrow_gain)
+    return Plan(machine, weights, m, k, n, group_size, max(weights.gains) if gain is None else int(gain))
 
 
 def _matmul(plan: Plan, seed: int, gantt: Path | None) -> None:
-    """Simulate, compare, and print what it takes."""
+    """Simulate, compare, print what it takes, and draw it."""
     if gantt is not None:
         require_possible(gantt)
     made = experiment.run(plan, seed)
-    out = console()
-    machine = plan.machine
-    name = f"{plan.m} x {plan.k} x {plan.n} {plan.weights.name}"
-    out.print(f"{name} on {machine.name}, group size {plan.group_size}, narrow gain {plan.narrow_gain}")
-    out.print(f"{sum(program.size for _, program in made.parts):,} instructions, verified and executed")
     console(sys.stderr).print(f"simulated in {made.seconds:.1f} s")
-    wrong = f"{made.faults:,} WRONG" if made.faults else "all exact"
-    out.print(f"accumulators and row sums: {wrong}; out: off by {made.largest_error:.1e} of the largest at most\n")
-    for number, ((part, _), cost) in enumerate(zip(made.parts, made.costs, strict=True)):
-        if len(made.parts) > 1:
-            out.print(f"part {number + 1} of {len(made.parts)}: rows {part.rows.start} to {part.rows.stop - 1}, "
-                      f"columns {part.columns.start} to {part.columns.stop - 1}")  # fmt: skip
-        out.print(f"{cost.cycles:,} cycles, {1e6 * cost.seconds:.2f} us at {machine.clock / 1e6:g} MHz; "
-                  f"{cost.weights_a_cycle:.0f} weights a cycle; {cost.memory_bytes / 1e6:.1f} MB of memory traffic; "
-                  f"{1e3 * cost.joules:.2f} mJ at average power")  # fmt: skip
-        table = Table("unit", "occupancy", "of")
-        for unit, share in cost.occupancy.items():
-            if share:
-                table.add_row(unit, f"{share:.1%}", UNITS[unit])
-        out.print(table)
-        table = Table("phase", "cycles", "share")
-        for phase, cycles in cost.phases.items():
-            table.add_row(phase, f"{cycles:,}", f"{cycles / cost.cycles:.1%}")
-        out.print(table)
-        out.print(f"bottleneck: {cost.bottleneck}\n")
+    title = print_matmul(console(), made)
     if gantt is not None:
         part, program = made.parts[0]
-        save(draw(part.plan, program, f"{name}, {machine.name}"), gantt)
-        out.print(f"picture: {gantt}")
+        save(draw(part.plan, program, title), gantt)
+        console().print(f"picture: {gantt}" + (" (of the first part)" if len(made.parts) > 1 else ""))
     if made.faults:
-        raise SystemExit(1)
-
-
-def _model(model: Model, storage: Storage, machine: Machine, split: int, options: dict[str, int]) -> None:
-    """Print a deployment, the same with other splits, and what others say."""
-    out = console()
-    made = deploy(model, storage, machine, split=split, **options)
-    others = [deploy(model, storage, machine, split=each, **options) for each in sorted({*SPLITS, split})]
-    memory = chips_needed(model, storage, machine, group_size=options["group_size"])
-    out.print(f"{model.name}, {model.weights / 1e9:.2f}e9 weights, {storage.name} ({storage.bits:g} bits), "
-              f"{machine.name}: {memory} chips hold the weights")  # fmt: skip
-    apart = "; fp16 arithmetic itself is not simulated" if storage.rows > 1 else ""
-    out.print(
-        f"{made.users} user(s), {made.batch} in a step, {made.context} tokens of context each. Calculated from "
-        f"schedules that the simulator runs{apart}.\n"
-    )
-    table = Table(
-        "chips a layer", "chips", "stages", "us a token", "tokens/s a user", "tokens/s", "J a token", "bottleneck"
-    )
-    for each in others:
-        table.add_row(str(each.split), str(each.chips), str(each.stages), f"{1e6 * each.latency:,.0f}",
-                      f"{each.tokens_a_user:,.0f}", f"{each.throughput:,.0f}", f"{each.joules:,.1f}",
-                      each.bottleneck)  # fmt: skip
-    out.print(table)
-    out.print(_spent(made))
-    out.print(f"bottleneck with {split} chips a layer: {made.bottleneck}\n")
-    out.print(*_compared(made, others), sep="\n")
-
-
-def _spent(made: Deployment) -> Table:
-    table = Table(f"with {made.split} chips a layer", "cycles a step", "share")
-    whole = sum(made.parts.values())
-    for name, cycles in made.parts.items():
-        table.add_row(name, f"{cycles:,}", f"{cycles / whole:.1%}")
-    return table
-
-
-def _compared(made: Deployment, others: list[Deployment]) -> list[str]:
-    """Return what others say of the same model, and what their claim would take."""
-    lines = [f"Published: {each.tokens:g} tokens/s a user, {each.chips} chips ({each.source})"
-             for each in PUBLISHED if each.model == made.model.name]  # fmt: skip
-    if made.model.name == DRAFTS.model:
-        best = max(others, key=lambda each: 1 / each.latency)
-        reached = "does too" if 1 / best.latency >= DRAFTS.tokens else "does not"
-        lines.append(
-            f"Claimed: {DRAFTS.tokens:g} tokens/s a user on {DRAFTS.chips} chip ({DRAFTS.source}). The fastest split "
-            f"here, {best.split} chips a layer, {reached}: {1 / best.latency:,.0f} on {best.chips} chips."
-        )
-        many = users_for(made, DRAFTS.tokens)
-        lines.append(
-            f"As the sum over users, {made.split} chips a layer: {many.users} users, {many.batch} in a step, make "
-            f"{many.throughput:,.0f} tokens/s on {many.chips} chips."
-        )
-    return lines
+        sys.exit(1)

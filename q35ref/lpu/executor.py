@@ -48,12 +48,16 @@ COMPUTE: Final[dict[str, Callable[[Word, Word, int], Word]]] = {
 """Each operation on words."""
 
 
+ORDER: Final = ("read", "drain", "alu", "matmul", "install", "send", "receive", "write")
+"""Kinds of instructions of the same cycle in the order in which they are done. A verified program does not hang on it:
+each latency is at least a cycle, and what it would matter for is refused."""
+
 EXACT_ROWS: Final = 1024
 """Rows whose products, each at most 2**14, float32 sums exactly, in whatever order."""
 
 
 class Executor:
-    """A chip with data in its memory."""
+    """A chip, or several that are joined, with data in memory."""
 
     def __init__(self, machine: Machine, memory: Memory) -> None:
         self.machine, self.memory = machine, memory
@@ -70,18 +74,18 @@ class Executor:
     def run(self, program: Program) -> None:
         """Run a verified program; results are in memory afterwards."""
         kinds = program.kinds()
-        steps = {kind: getattr(self, f"_{kind}") for kind in kinds}
-        order = [(cycle, kind, index) for kind, records in kinds.items()
-                 for index, cycle in enumerate(records["cycle"].tolist())]  # fmt: skip
+        steps = [getattr(self, f"_{kind}") for kind in ORDER]
+        order = [(cycle, place, index) for place, kind in enumerate(ORDER)
+                 for index, cycle in enumerate(kinds[kind]["cycle"].tolist())]  # fmt: skip
         order.sort()
-        rows = {kind: records.tolist() for kind, records in kinds.items()}
+        rows = [kinds[kind].tolist() for kind in ORDER]
         before = -1
         with np.errstate(over="ignore", invalid="ignore"):
-            for cycle, kind, index in order:
+            for cycle, place, index in order:
                 if cycle != before:
                     self._forget(before)
                     before = cycle
-                steps[kind](*rows[kind][index])
+                steps[place](*rows[place][index])
 
     def _forget(self, cycle: int) -> None:
         """Drop words that have gone by."""
@@ -92,7 +96,7 @@ class Executor:
 
     def _read(self, cycle: int, hemisphere: int, quad: int, address: int, outward: int, stream: int) -> None:
         words = self._outward if outward else self._inward
-        words[cycle + self.machine.memory_latency][hemisphere, stream] = self.memory[hemisphere, quad, address]
+        words[cycle + self.machine.memory_latency][hemisphere, stream] = self.memory[hemisphere, quad, address].copy()
 
     def _write(self, cycle: int, hemisphere: int, quad: int, address: int, stream: int) -> None:
         machine = self.machine

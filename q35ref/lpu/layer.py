@@ -2,12 +2,12 @@
 
 Every matrix is shared by columns. The cycles of a chip's part are those of its schedule
 (:class:`q35ref.lpu.plan.Plan`, whose total is what the simulator counts), and the results are gathered after it
-(:mod:`q35ref.lpu.allgather`). Between more chips than can be linked to each other, words take several hops. Attention
-multiplies by keys and values as by int8 weights, those of every user by themselves, whose jobs follow each other
-without a gap. Not counted: norms, softmax, rotations, quantizing activations; each is a few operations on a few words.
+(:mod:`q35ref.lpu.allgather`), as float32. Beyond a node words take several hops. Attention is calculated. Not counted:
+norms, softmax, rotations, quantizing activations, writing keys and values.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from q35ref.lpu.allgather import gathered_at
@@ -17,6 +17,7 @@ from q35ref.lpu.models import Matrix, Model
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.simulate import passes
 from q35ref.lpu.timing import binding
+from q35ref.lpu.unpacking import BLOCK
 
 NODE: Final = 8
 """Chips of a node, each linked to each other (ISCA22)."""
@@ -51,26 +52,31 @@ STORAGES: Final = {
 arithmetic is not simulated."""
 
 
+SPENT: Final = {
+    "unpack": "jobs whose weights are unpacked and installed; the ALUs set the pace",
+    "install": "jobs whose weights are installed; the way into the planes sets the pace",
+    "stream": "jobs whose activations are multiplied; their number sets the pace",
+    "epilogue": "all of a matmul but its jobs: row sums, latencies, drains",
+    "attention": "keys and values, installed like weights",
+    "links": "all-gathers after each matrix, and the way from stage to stage",
+}
+"""What cycles are spent on."""
+
+
 @dataclass(frozen=True)
 class LayerTime:
-    """Cycles of a layer, by what they are spent on."""
+    """Cycles of a layer, by what they are spent on: see :data:`SPENT`."""
 
     unpack: int = 0
-    """Jobs whose period is that of unpacking."""
     install: int = 0
-    """Jobs whose period is that of installing."""
     stream: int = 0
-    """Jobs whose period is that of streaming activations."""
     epilogue: int = 0
-    """All of a matmul but its jobs: row sums, latencies, drains."""
     attention: int = 0
     links: int = 0
 
     def __add__(self, other: "LayerTime") -> "LayerTime":
         """Return one after the other."""
-        return LayerTime(
-            *(mine + theirs for mine, theirs in zip(self.parts.values(), other.parts.values(), strict=True))
-        )
+        return LayerTime(**{name: cycles + other.parts[name] for name, cycles in self.parts.items()})
 
     @property
     def parts(self) -> dict[str, int]:
@@ -88,9 +94,11 @@ def plan_of(
 ) -> Plan:
     """Return the plan of a chip's part of a matrix."""
     rows = storage.rows
-    return Plan(machine, storage.weights, batch, matrix.k * rows, -(-matrix.n // split), group_size * rows)
+    gain = max(storage.weights.gains)
+    return Plan(machine, storage.weights, batch, matrix.k * rows, -(-matrix.n // split), group_size * rows, gain)
 
 
+@cache
 def matmul_time(plan: Plan) -> LayerTime:
     """Return the cycles of a matmul on a chip."""
     time = LayerTime()
@@ -110,7 +118,9 @@ def gather_cycles(plan: Plan, split: int) -> int:
     if split == 1:
         return 0
     if split <= NODE:
-        joined = Plan(machine.joined(split), plan.weights, plan.m, plan.k, plan.n * split, plan.group_size)
+        joined = Plan(
+            machine.joined(split), plan.weights, plan.m, plan.k, plan.n * split, plan.group_size, plan.narrow_gain
+        )
         return gathered_at(joined) - joined.total
     hops = 2 if split <= RACK else 3
     words = -(-plan.n // machine.lanes) * plan.m * (split - 1)
@@ -118,16 +128,25 @@ def gather_cycles(plan: Plan, split: int) -> int:
 
 
 def attention_time(model: Model, machine: Machine, split: int, batch: int, context: int) -> int:
-    """Return the cycles of multiplying by the keys and by the values of ``context`` tokens of each user."""
-    heads = model.heads // model.kv_heads
-    width = model.hidden // model.heads
-    keys = Plan(machine, FORMATS["int8"], heads, width, context)
-    values = Plan(machine, FORMATS["int8"], heads, context, width)
+    """Return the cycles of multiplying by the keys and by the values of ``context`` tokens of each user.
+
+    Calculated, not from a program: keys ``[width, context]`` and values ``[context, width]`` of each user and head are
+    installed like int8 weights, only the blocks that have rows, on all hemispheres in turn and without a gap, and
+    queries stream past them; added are the latencies of one product of each. Writing new keys is not counted.
+    """
+    heads, width = model.heads // model.kv_heads, model.hidden // model.heads
     turns = -(-batch * model.kv_heads // split)
-    jobs = [plan.jobs * plan.period for plan in (keys, values)]
-    return turns * sum(jobs) + sum(plan.total for plan in (keys, values)) - sum(jobs)
+    cycles = 0
+    for k, n in ((width, context), (context, width)):
+        plan = Plan(machine, FORMATS["int8"], heads, k, n, 0, 1)
+        tiles = turns * -(-n // machine.lanes)
+        blocks = -(-k // BLOCK) * plan.table.interval
+        cycles += -(-tiles // machine.hemispheres) * max(blocks, plan.row_tiles * heads)
+        cycles += plan.total - plan.jobs * plan.period
+    return cycles
 
 
+@cache
 def layer_time(
     model: Model, storage: Storage, machine: Machine, split: int, batch: int, context: int, group_size: int
 ) -> LayerTime:

@@ -24,15 +24,15 @@ class Machine:
 
     name: str
     clock: float = 900e6
-    """Hz, nominal (ISCA20; it computes with 1 GHz, the press names 1.25 GHz)."""
+    """Hz, nominal (ISCA20, which computes with 1 GHz; press: 1.25 GHz)."""
     lanes: int = 320
     """Columns that are worked on at once: 20 superlanes of 16 lanes (ISCA20 section II)."""
     rows: int = 320
     """Rows of a plane: the products that are summed for each lane at once (ISCA20 section III)."""
     hemispheres: int = 2
-    """Of the chip; of all of them where several work on one matmul (:meth:`joined`)."""
+    """Of the chip (ISCA20 section II); of all chips together where several work on one matmul."""
     chips: int = 1
-    """That work on one matmul, each linked to each other."""
+    """Chips that work on one matmul, each linked to each other."""
     planes: int = 2
     """Matrix planes, four a chip (ISCA20 section III): one for the even rows of weights, one for the odd ones."""
     install_words: int = 2
@@ -62,27 +62,33 @@ class Machine:
     drain_latency: int = 10
     """Cycles from the issue of reading an accumulator to the word at the VXM. Assumption."""
     links: int = 16
-    """Links to other chips, a chip (ISCA20 section II)."""
+    """Links of a chip to others (ISCA20 section II). Assumption: all serve the chips of one matmul, as many each."""
     link_rate: float = 14e9
     """Bytes a second of a link each way, as deployed (ISCA22)."""
     hop: int = 216
     """Cycles of a hop between chips (ISCA22: 0.24 microseconds)."""
     average_power: float = 185.0
-    """Watts of a chip, average (card brief)."""
+    """Watts of a chip, on average (the maker's card brief, by secondary sources)."""
     peak_power: float = 300.0
-    """Watts of a chip, at most (card brief)."""
+    """Watts of a chip, at most (the same)."""
 
     def __post_init__(self) -> None:
         """Demand sizes that programs can be written for. Errors: ValueError."""
         for name, least in LEAST.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+            value = getattr(self, name)
+            whole = not isinstance(getattr(type(self), name), float)
+            if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+                raise TypeError(f"{name}: expected {'an integer' if whole else 'a number'}, got {value!r}")
+            if not (math.isfinite(value) and value >= least):
+                raise ValueError(f"{name}: expected at least {least}, got {value}")
         if self.planes != 2:
             raise ValueError(f"planes: expected 2, one for each lane of the format, got {self.planes}")
         if self.install_words > 2:
             raise ValueError(f"install_words: expected 1 or 2, the streams that a plane has, got {self.install_words}")
         if self.rows % 32:
             raise ValueError(f"rows: expected a multiple of 32, got {self.rows}")
+        if self.rows > MOST_ROWS:
+            raise ValueError(f"rows: expected at most {MOST_ROWS}, got {self.rows}")
         if self.rows > self.lanes:
             raise ValueError(f"rows: expected at most {self.lanes}, the lanes of an activation vector, got {self.rows}")
         if self.hemispheres % self.chips:
@@ -155,10 +161,13 @@ class Machine:
         return 2 * self.sides * self.planes * self.rows * self.lanes * self.clock
 
 
+MOST_ROWS: Final = 4096
+"""Rows of a plane: int32 accumulators must have room for a tile's products."""
+
 LEAST: Final = {
     "clock": 1, "lanes": 1, "rows": 32, "hemispheres": 1, "chips": 1, "install_words": 1, "alus": 8, "streams": 8,
     "quads": 22, "addresses": 2, "accumulators": 2, "memory_latency": 1, "alu_latency": 1, "transit": 0,
-    "matrix_latency": 0, "drain_latency": 0, "links": 0, "link_rate": 1, "hop": 0, "average_power": 0, "peak_power": 0,
+    "matrix_latency": 1, "drain_latency": 1, "links": 0, "link_rate": 1, "hop": 0, "average_power": 0, "peak_power": 0,
 }  # fmt: skip
 """The least that each figure can be: the epilogue takes 8 ALUs, and what a program keeps lies in 22 quads."""
 

@@ -13,12 +13,15 @@ from q35ref.lpu.timing import activity, phases
 
 SUFFIXES: Final = (".svg", ".png", ".pdf")
 
+NARROW: Final = 0.04
+"""Part of the run below which a phase has no room for its name."""
+
 WINDOW: Final = 48
 """Cycles of the lower picture."""
 
 COLOURS: Final = {
     "read": "#0072B2", "shift": "#E69F00", "mask": "#F0E442", "or": "#CC79A7", "install": "#009E73",
-    "matmul": "#D55E00", "other": "#999999",
+    "multiply": "#D55E00", "other ALU": "#999999",
 }  # fmt: skip
 """Colours that people who see few colours tell apart (Okabe and Ito)."""
 
@@ -28,8 +31,11 @@ class NoPicture(ValueError):
 
 
 def require_possible(path: Path) -> None:
-    """Refuse a name that says no format of pictures, and a system without matplotlib, with NoPicture."""
+    """Refuse a place that is no file's, a name that says no format of pictures, and a system without matplotlib, with
+    NoPicture: before anything takes time."""
     _module("matplotlib.figure")
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise NoPicture(f"{path}: no such folder, or a folder itself")
     if path.suffix not in SUFFIXES:
         raise NoPicture(f"{path.name}: expected a name that ends in {', '.join(SUFFIXES)}")
 
@@ -42,9 +48,10 @@ def _module(name: str) -> Any:
 
 
 def draw(plan: Plan, program: Program, title: str) -> Any:
-    """Return a figure: the occupancy of each unit over the whole run, and every instruction of some cycles.
+    """Return a figure: the occupancy of each unit over the whole run, and the instructions of some cycles.
 
-    Both are of hemisphere 0. The cycles are in the middle of the jobs. Errors: NoPicture without matplotlib.
+    Both are of hemisphere 0. The cycles are where a job in the middle is unpacked and the one before it multiplied by.
+    Errors: NoPicture without matplotlib.
     """
     figure = _module("matplotlib.figure").Figure(figsize=(11, 8), layout="constrained")
     whole, close = figure.subplots(2, 1, height_ratios=(1, 2))
@@ -74,21 +81,25 @@ def _draw_whole(axes: Any, plan: Plan, program: Program) -> None:
     shown = axes.imshow(shares, aspect="auto", cmap="Blues", vmin=0, vmax=1, extent=(0, end, len(names), 0))
     axes.set_yticks(np.arange(len(names)) + 0.5, names)
     axes.set_xlabel("cycle")
-    axes.set_title("occupancy; phases: " + ", ".join(f"{name} {cycles:,}" for name, cycles in phases(plan).items()))
-    axes.figure.colorbar(shown, ax=axes, label="share")
+    axes.set_title("occupancy of hemisphere 0, and phases in cycles: "
+                   + ", ".join(f"{name} {cycles:,}" for name, cycles in phases(plan).items()), pad=16)  # fmt: skip
+    axes.figure.colorbar(shown, ax=axes, label="share", pad=0.01)
     at = 0
-    for cycles in phases(plan).values():
+    for name, cycles in phases(plan).items():
         axes.axvline(at, color="#D55E00", linewidth=0.8)
+        if cycles > NARROW * end:
+            axes.text(at + cycles / 2, -0.1, name, color="#D55E00", ha="center", va="bottom")
         at += cycles
 
 
 def _draw_close(axes: Any, plan: Plan, program: Program) -> None:
-    begin = plan.jobs_begin + plan.jobs // 2 * plan.period + plan.installed
+    begin = plan.jobs_begin + plan.jobs // 2 * plan.period + (plan.installed if plan.jobs > 1 else 0)
     rows: dict[str, list[tuple[int, str]]] = {}
     for kind, label, records in _lines(program, begin):
         for record in records:
-            name = OPERATIONS[record["operation"]] if kind == "alu" else kind
-            rows.setdefault(label(record), []).append((int(record["cycle"]), name if name in COLOURS else "other"))
+            name = OPERATIONS[record["operation"]] if kind == "alu" else "multiply" if kind == "matmul" else kind
+            name = name if name in COLOURS else "other ALU"
+            rows.setdefault(label(record), []).append((int(record["cycle"]), name))
     labels = sorted(rows)
     for height, label in enumerate(labels):
         for name in sorted({name for _, name in rows[label]}):
@@ -98,7 +109,7 @@ def _draw_close(axes: Any, plan: Plan, program: Program) -> None:
     axes.invert_yaxis()
     axes.set_xlim(begin, begin + WINDOW)
     axes.set_xlabel("cycle of issue")
-    axes.set_title(f"every instruction of hemisphere 0 in {WINDOW} cycles")
+    axes.set_title(f"reads, ALU instructions, installs and multiplications of hemisphere 0 in {WINDOW} of these cycles")
     patch = _module("matplotlib.patches").Patch
     axes.legend(handles=[patch(color=colour, label=name) for name, colour in COLOURS.items()], loc="upper left",
                 bbox_to_anchor=(1, 1))  # fmt: skip

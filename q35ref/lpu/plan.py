@@ -12,7 +12,7 @@ Hemisphere ``h`` has the column tiles ``u * hemispheres + h``; all hemispheres d
 With groups, an activation vector holds the rows of one group alone, zeros elsewhere: the sums of groups must not mix.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,29 +32,43 @@ COMBINE_STAGES = 3
 
 @dataclass(frozen=True)
 class Plan:
-    """A matmul ``a[M, K] @ w[K, N]`` on a machine."""
+    """A matmul ``a[M, K] @ w[K, N]`` on a machine. Errors: ValueError for sizes that the format does not have.
+
+    Names in ``..._begin``, ``..._drain``, ``combine``, ``drain`` and ``total`` are cycles of the run; ``period`` and
+    ``installed`` are lengths; ``slots``, ``results`` and ``combined`` count places, a cycle each. For a product of 1 by
+    320 by 320 in the dense layout on the first chip:
+
+    >>> from q35ref.lpu.formats import FORMATS
+    >>> from q35ref.lpu.machine import TSP_V1
+    >>> plan = Plan(TSP_V1, FORMATS["dense"], 1, 320, 320, 0, 2)
+    >>> plan.jobs_begin, plan.jobs_begin + plan.installed, plan.sums_drain, plan.drain, plan.total
+    (41, 129, 162, 199, 244)
+    """
 
     machine: Machine
     weights: WeightFormat
     m: int
     k: int
     n: int
-    group_size: int = 0
-    narrow_gain: int = 1
+    group_size: int
+    narrow_gain: int
 
     def __post_init__(self) -> None:
         """Demand a matmul that the format has. Errors: ValueError."""
         for name in ("m", "k", "n"):
             check_size(name, getattr(self, name))
-        group_length(self.k, self.group_size)
+        length = group_length(self.k, self.group_size)
         if self.narrow_gain not in self.weights.gains:
             expected = " or ".join(map(str, self.weights.gains))
             raise ValueError(f"narrow_gain: expected {expected} for {self.weights.name}, got {self.narrow_gain}")
+        longest = (2**31 - 1) // (128 * max(1 << (field.width - 1) for field in self.weights.fields))
+        if length > longest:
+            raise ValueError(f"group_size: {self.weights.name} has groups of at most {longest} rows, got {length}")
 
     @cached_property
     def table(self) -> Table:
         """How a block is unpacked."""
-        return table(self.machine, self.weights)
+        return table(replace(self.machine, name="", hemispheres=1, chips=1), self.weights)
 
     @property
     def groups(self) -> int:

@@ -38,6 +38,14 @@ links, which is taken for ``link_cycles``. ``receive``: a word that has come who
 NOTHING, STREAM, ALU = 0, 1, 2
 """Where an ALU's operand comes from."""
 
+OPERANDS: Final = {
+    "shift": 1, "mask": 1, "or": 2, "shift_right": 1, "add": 2, "to_float": 1, "multiply": 2, "add_float": 2, "keep": 1,
+}  # fmt: skip
+"""How many words each operation takes."""
+
+IMMEDIATES: Final = {"shift": (-31, 31), "mask": (0, 255), "shift_right": (0, 31)}
+"""The least and the largest immediate of each operation; 0 for the others."""
+
 OPERATIONS: Final = ("shift", "mask", "or", "shift_right", "add", "to_float", "multiply", "add_float", "keep")
 """What an ALU does. ``shift``: the 32 bits by ``immediate``, to the left or (negative) to the right, zeros moving in.
 ``mask``: each byte and ``immediate``. ``shift_right``: int32, arithmetic. ``to_float``, ``multiply``, ``add_float``:
@@ -46,7 +54,7 @@ float32, each rounded once. ``keep``: its operand as it is."""
 
 @dataclass(frozen=True)
 class Program:
-    """The instructions of a chip."""
+    """The instructions of a chip, or of several that are joined."""
 
     read: Records
     write: Records

@@ -12,14 +12,19 @@ class Published:
     tokens: float
     chips: str
     source: str
+    """Who says it, and how far that can be relied on."""
 
 
 PUBLISHED: Final = (
-    Published("llama-2-70b", 300, "568 to 576", "press reports of the maker's service"),
-    Published("llama-2-70b", 241, "an unknown number of", "a third party's measurement of that service"),
+    Published("llama-2-70b", 300, "568 to 576", "press reports of the maker's service, several and consistent"),
+    Published(
+        "llama-2-70b",
+        241,
+        "an unknown number of",
+        "a third party's measurement of it; not seen at its source",
+    ),
 )
 """Of systems that run. How they keep their weights is not published."""
 
 DRAFTS: Final = Published("llama-2-70b", 4188, "1", "the format's paper drafts")
-"""80e12 bytes a second over 19.1e9 bytes: a quotient, which nothing has run. 3.5 bits a weight are 30.6e9 bytes, and a
-chip holds 0.23e9."""
+"""80e12 bytes a second over 19.1e9 bytes: a quotient, which nothing has run. a chip holds 0.23e9."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from q35ref.backends.protocol import MatmulResult
 from q35ref.lpu.allgather import gather
 from q35ref.lpu.executor import Executor
-from q35ref.lpu.image import load, results
+from q35ref.lpu.image import gathered_results, load, results
 from q35ref.lpu.layout import NoRoom, fits, require_residence, require_room
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.program import Program, joined
@@ -30,7 +30,7 @@ class Pass:
 
 
 def passes(plan: Plan) -> Iterator[Pass]:
-    """Yield the parts of a matmul, as few as will do: all columns if they fit, with as many rows as fit beside them.
+    """Yield the parts of a matmul: all columns at once if they fit, else halves of them, with as many rows as fit.
 
     Errors: NoRoom where not even one row and one tile of columns fits.
     """
@@ -63,9 +63,20 @@ def compiled(plan: Plan) -> Program:
     return program if plan.machine.chips == 1 else joined(program, gather(plan))
 
 
+@dataclass(frozen=True)
+class Simulation:
+    """A matmul that was run."""
+
+    result: MatmulResult
+    parts: list[tuple[Pass, Program]]
+    """Each part with its program."""
+    gather_faults: int
+    """Results that some chip has otherwise than the chip that made them, after the all-gather."""
+
+
 def simulate(
     plan: Plan, a: NDArray[np.int8], packed: NDArray[np.uint8], scale: NDArray[Any], offset: NDArray[Any]
-) -> tuple[MatmulResult, list[tuple[Pass, Program]]]:
+) -> Simulation:
     """Return the results of a matmul, and each part with the program that was run for it.
 
     Shapes: ``a`` int8[M, K]; ``packed`` uint8[N, bytes]; ``scale``, ``offset`` float32[G, N]. Every program is verified
@@ -76,7 +87,7 @@ def simulate(
     acc = np.zeros((plan.m, plan.n, plan.groups), np.int32)
     row_sum = np.zeros((plan.m, plan.groups), np.int32)
     out = np.zeros((plan.m, plan.n), np.float32)
-    run = []
+    run, faults = [], 0
     for part in passes(plan):
         program = compiled(part.plan)
         image = load(part.plan, a[part.rows], packed[part.columns], scale[:, part.columns], offset[:, part.columns])
@@ -84,8 +95,12 @@ def simulate(
         Executor(plan.machine, image.memory).run(program)
         found = results(part.plan, image.memory)
         acc[part.rows, part.columns], row_sum[part.rows], out[part.rows, part.columns] = found
+        faults += sum(
+            int((gathered_results(part.plan, image.memory, chip).view(np.uint32) != found[2].view(np.uint32)).sum())
+            for chip in range(plan.machine.chips if plan.machine.chips > 1 else 0)
+        )
         run.append((part, program))
-    return MatmulResult(acc, row_sum, out), run
+    return Simulation(MatmulResult(acc, row_sum, out), run, faults)
 
 
-__all__ = ["NoRoom", "Pass", "compiled", "passes", "simulate"]
+__all__ = ["NoRoom", "Pass", "Simulation", "compiled", "passes", "simulate"]

@@ -15,19 +15,31 @@ from q35ref.lpu.program import Program
 
 UNITS: Final = {
     "memory": "words read or written, of all that the quads could give or take",
-    "alus": "instructions issued, of all that the ALUs could take",
-    "install": "words installed, of all that the planes could take",
-    "matmul": "activation vectors multiplied, of all that the planes could take",
+    "ALUs": "instructions issued, of all that the ALUs could take",
+    "install": "words of weights installed, of all that the planes could take",
+    "multiply": "activation vectors multiplied, of all that the planes could take",
     "drain": "accumulators read, of all that could be",
     "links": "words sent, of all that the links could take",
 }
 """Each unit, and what its occupancy is of."""
 
 KINDS: Final = {
-    "memory": ("read", "write", "receive"), "alus": ("alu",), "install": ("install",), "matmul": ("matmul",),
+    "memory": ("read", "write", "receive"), "ALUs": ("alu",), "install": ("install",), "multiply": ("matmul",),
     "drain": ("drain",), "links": ("send",),
 }  # fmt: skip
 """The instructions that a unit is issued."""
+
+PHASES: Final = {
+    "row sums": "ones are installed, and all activations streamed past them",
+    "unpack": "weights are unpacked and installed; the ALUs set the pace",
+    "install": "weights are unpacked and installed; the way into the planes sets the pace",
+    "stream": "activations are multiplied; their number sets the pace",
+    "fill": "from the last weights' turn to the last product",
+    "epilogue": "sums are drained, scaled, added and written",
+    "gather": "each chip sends its results to all others",
+}
+"""What most of the machine waits for in each phase, in order. There is one of ``unpack``, ``install`` and ``stream``;
+the next weights are installed while activations are multiplied by those before."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +51,20 @@ class Cost:
     occupancy: dict[str, float]
     """By unit: used, as a part of all that there is in ``cycles`` on all chips."""
     phases: dict[str, int]
-    """Cycles by what most of the machine waits for; they add up to ``cycles``."""
-    weights: int
-    """Multiplied by, K N."""
+    """Cycles of each of :data:`PHASES` that there is; they add up to ``cycles``."""
+    products: int
+    """M K N."""
+    peak: int
+    """Products that all planes could form in so many cycles."""
     memory_bytes: int
     """Read from and written to memory."""
     joules: float
     """At the chips' average power."""
 
     @property
-    def weights_a_cycle(self) -> float:
-        """K N over cycles."""
-        return self.weights / self.cycles
+    def products_a_cycle(self) -> float:
+        """M K N over cycles."""
+        return self.products / self.cycles
 
     @property
     def bottleneck(self) -> str:
@@ -62,9 +76,9 @@ def capacity(machine: Machine) -> dict[str, float]:
     """Return how many instructions a cycle each unit of a hemisphere could be issued."""
     return {
         "memory": machine.quads,
-        "alus": machine.alus,
+        "ALUs": machine.alus,
         "install": machine.planes * machine.install_words,
-        "matmul": machine.planes,
+        "multiply": machine.planes,
         "drain": machine.planes,
         "links": machine.links / machine.sides / machine.link_cycles,
     }
@@ -81,7 +95,9 @@ def cost(plan: Plan, program: Program) -> Cost:
     seconds = cycles / machine.clock
     moved = used["memory"] * machine.word_bytes
     power = machine.chips * machine.average_power
-    return Cost(cycles, seconds, occupancy, phases(plan), plan.k * plan.n, moved, power * seconds)
+    products = plan.m * plan.k * plan.n
+    peak = machine.hemispheres * machine.planes * machine.rows * machine.lanes * cycles
+    return Cost(cycles, seconds, occupancy, phases(plan), products, peak, moved, power * seconds)
 
 
 def completion(program: Program) -> int:
@@ -99,12 +115,7 @@ def binding(plan: Plan) -> str:
 
 
 def phases(plan: Plan) -> dict[str, int]:
-    """Return the cycles of each phase, from the closed form; they add up to the total.
-
-    ``row sums``: ones are installed and all activations streamed past them. One of ``unpack``, ``install``, ``stream``:
-    the jobs, by what their period waits for. ``fill``: from the last job's period to its last product. ``epilogue``:
-    draining, scaling, summing. ``gather``: the all-gather.
-    """
+    """Return the cycles of each of :data:`PHASES` that there is, from the closed form; they add up to the total."""
     jobs = plan.jobs * plan.period
     fill = plan.sums_drain - plan.jobs_begin - jobs
     found = Counter({"row sums": plan.jobs_begin, binding(plan): jobs, "fill": fill})
@@ -120,5 +131,9 @@ def activity(plan: Plan, program: Program, bins: int = 200) -> dict[str, NDArray
     found = {}
     for unit, kinds in KINDS.items():
         cycles = np.concatenate([records[kind]["cycle"][records[kind]["hemisphere"] == 0] for kind in kinds])
-        found[unit] = np.histogram(cycles, edges)[0] / (there[unit] * np.diff(edges)) if there[unit] else edges[1:] * 0
+        whole = there[unit]
+        if unit == "links":  # a word takes its link for many cycles
+            cycles = (cycles[:, None] + np.arange(plan.machine.link_cycles)).ravel()
+            whole *= plan.machine.link_cycles
+        found[unit] = np.histogram(cycles, edges)[0] / (whole * np.diff(edges)) if whole else edges[1:] * 0
     return found

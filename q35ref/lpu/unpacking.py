@@ -127,10 +127,22 @@ SEARCHED: Final = 200_000
 """Places that are tried before an interval is given up."""
 
 
+def _before_alike(weights: WeightFormat, order: list[int], index: int) -> int | None:
+    """Return the last row placed before that takes the same instructions and goes to the same plane."""
+    row = order[index]
+    same = [
+        other
+        for other in order[:index]
+        if other % 2 == row % 2 and stages(weights.fields[other]) == stages(weights.fields[row])
+    ]
+    return same[-1] if same else None
+
+
 def _starts(machine: Machine, weights: WeightFormat, interval: int) -> list[int] | None:
     """Return the cycle at which each field's bytes are there, found by backtracking; the longest fields first."""
     order = sorted(range(PERIOD), key=lambda row: (-weights.fields[row].operations, row))
     room, starts, tried = _Room(machine, interval), [0] * PERIOD, 0
+    alike = [_before_alike(weights, order, index) for index in range(PERIOD)]
 
     def place(index: int) -> bool:
         nonlocal tried
@@ -138,7 +150,10 @@ def _starts(machine: Machine, weights: WeightFormat, interval: int) -> list[int]
             return True
         row = order[index]
         made = weights.fields[row]
-        for start in range(interval):
+        # Nothing changes if all starts are turned alike, or if two rows that need the same change places.
+        other = alike[index]
+        first = 0 if other is None else starts[other]
+        for start in range(first, 1 if index == 0 else interval):
             tried += 1
             if tried > SEARCHED:
                 return False

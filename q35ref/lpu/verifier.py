@@ -4,14 +4,15 @@ No unit, port or stream twice in a cycle; every operand there in the cycle in wh
 bounds; nothing read before it is written; no buffer given rows while it is multiplied by.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from q35ref.lpu.machine import Machine
-from q35ref.lpu.program import ALU, OPERATIONS, STREAM, Program, Records
+from q35ref.lpu.program import ALU, IMMEDIATES, NOTHING, OPERANDS, OPERATIONS, STREAM, Program, Records
 
 Keys = NDArray[np.int64]
 
@@ -26,7 +27,9 @@ def verify(program: Program, machine: Machine, image: Keys) -> None:
     ``image``: ``[words, 3]``, hemisphere, quad and address of each word that is in memory at the start.
     Errors: ScheduleError, which names the unit, the cycle and what is wrong.
     """
+    _in_order(program)
     _within_bounds(program, machine)
+    _operations_legal(program)
     _used_once(program, machine)
     _operands_there(program, machine)
     _memory_written(program, machine, image)
@@ -34,11 +37,41 @@ def verify(program: Program, machine: Machine, image: Keys) -> None:
     _accumulators_ready(program, machine)
 
 
+LATEST: Final = 1 << 40
+"""A cycle that is in time; later ones could not be told apart below."""
+
+
+def _in_order(program: Program) -> None:
+    """Refuse instructions that are not in the order of their cycles."""
+    for kind, records in program.kinds().items():
+        later = np.flatnonzero(np.diff(records["cycle"]) < 0)
+        if len(later):
+            cycle = records["cycle"][later[0] + 1]
+            raise ScheduleError(f"{kind} in cycle {cycle}: comes after one in cycle {records['cycle'][later[0]]}")
+
+
+def _operations_legal(program: Program) -> None:
+    """Refuse operations with too few or too many operands, and immediates that they do not have."""
+    records = program.alu
+    for number, name in enumerate(OPERATIONS):
+        own = records[records["operation"] == number]
+        given = (own["from_a"] != NOTHING).astype(int) + (own["from_b"] != NOTHING)
+        wrong = (given != OPERANDS[name]) | (own["from_a"] == NOTHING)
+        if wrong.any():
+            cycle = own["cycle"][int(np.argmax(wrong))]
+            raise ScheduleError(f"alu in cycle {cycle}: {name}: expected {OPERANDS[name]} operand(s), the first first")
+        low, high = IMMEDIATES.get(name, (0, 0))
+        _demand(own, f"alu ({name})", "immediate", low, high + 1)
+
+
 def _within_bounds(program: Program, machine: Machine) -> None:
     bounds: dict[str, dict[str, int]] = {
         "read": {"quad": machine.quads, "address": machine.addresses, "outward": 2, "stream": machine.streams},
         "write": {"quad": machine.quads, "address": machine.addresses, "stream": machine.streams},
-        "alu": {"alu": machine.alus, "operation": len(OPERATIONS), "from_a": 3, "from_b": 3},
+        "alu": {
+            "alu": machine.alus, "operation": len(OPERATIONS), "from_a": 3, "from_b": 3,
+            "a": max(machine.streams, machine.alus), "b": max(machine.streams, machine.alus),
+        },
         "install": {
             "plane": machine.planes, "port": machine.install_words, "buffer": 2, "row": machine.rows - 24,
             "stream": machine.streams,
@@ -56,7 +89,7 @@ def _within_bounds(program: Program, machine: Machine) -> None:
     for kind, records in program.kinds().items():
         for column, limit in {"hemisphere": machine.hemispheres, **bounds[kind]}.items():
             _demand(records, kind, column, 0, limit)
-        _demand(records, kind, "cycle", 0, np.iinfo(np.int64).max)
+        _demand(records, kind, "cycle", 0, LATEST)
     _demand(program.alu, "alu", "stream", -1, machine.streams)
 
 
@@ -81,11 +114,15 @@ def inward(program: Program, machine: Machine) -> Keys:
 def outward(program: Program, machine: Machine) -> Keys:
     """Return hemisphere, stream and cycle of each word that comes to the MXM."""
     reads = program.read[program.read["outward"] == 1]
-    given = program.alu[program.alu["stream"] >= 0]
     return np.concatenate([
-        _keys(reads, "hemisphere", "stream", later=machine.memory_latency),
-        _keys(given, "hemisphere", "stream", later=machine.alu_latency + machine.transit),
+        _keys(reads, "hemisphere", "stream", later=machine.memory_latency), _given(program, machine)
     ])  # fmt: skip
+
+
+def _given(program: Program, machine: Machine) -> Keys:
+    """Return hemisphere, stream and cycle of each result of an ALU that comes to the MXM."""
+    given = program.alu[program.alu["stream"] >= 0]
+    return _keys(given, "hemisphere", "stream", later=machine.alu_latency + machine.transit)
 
 
 def _keys(records: Records, *names: str, later: int = 0) -> Keys:
@@ -145,8 +182,9 @@ def _operands_there(program: Program, machine: Machine) -> None:
         there = cycle + machine.link_cycles + machine.hop
         arriving = _Set(np.stack([*machine.far_end(chip, link), there], axis=1))
         arriving.demand(_links(program.receive, machine), "receive", "link")
+    results = _Set(_given(program, machine))  # what memory itself sends outwards does not come past memory
     gone = machine.transit - machine.memory_latency
-    going.demand(_keys(program.write, "hemisphere", "stream", later=gone), "write", "outward stream")
+    results.demand(_keys(program.write, "hemisphere", "stream", later=gone), "write", "outward stream")
 
 
 class _Set:
@@ -164,7 +202,7 @@ class _Set:
 
     def demand(self, keys: Keys, who: str, what: str) -> None:
         """Refuse operands that are not there."""
-        known = (keys[:, :-1] < self.places).all(axis=1) & (keys[:, -1] >= 0)
+        known = ((keys[:, :-1] >= 0) & (keys[:, :-1] < self.places)).all(axis=1) & (keys[:, -1] >= 0)
         found = known & np.isin(self._code(keys), self.codes)
         if not found.all():
             *numbers, cycle = keys[int(np.argmin(found))].tolist()
@@ -218,7 +256,13 @@ def _generations(program: Program) -> Iterator[tuple[str, Records, Records]]:
 
 
 def _buffers_whole(program: Program, machine: Machine) -> None:
-    """Refuse multiplications by a buffer that has not been given all its rows, each once, since the last ones."""
+    """Refuse multiplications by a buffer that has not been given all its rows, each once, since the last ones, or that
+    is given one in that cycle."""
+    places = "hemisphere", "plane", "buffer"
+    given = {tuple(key) for key in _keys(program.install, *places).tolist()}
+    for hemisphere, plane, buffer, cycle in _keys(program.matmul, *places).tolist():
+        if (hemisphere, plane, buffer, cycle) in given:
+            raise ScheduleError(f"matmul in cycle {cycle}: buffer {buffer} of plane {plane} is given a row meanwhile")
     known = set()
     for place, installs, matmuls in _generations(program):
         known.add(place)
@@ -229,20 +273,21 @@ def _buffers_whole(program: Program, machine: Machine) -> None:
     used = {tuple(record) for record in np.unique(program.matmul[["hemisphere", "plane", "buffer"]]).tolist()}
     for hemisphere, plane, buffer in used:
         if f"buffer {buffer} of plane {plane} of hemisphere {hemisphere}" not in known:
-            raise ScheduleError(f"matmul: nothing is installed in buffer {buffer} of plane {plane}")
+            first = program.matmul[program.matmul["buffer"] == buffer]["cycle"][0]
+            raise ScheduleError(f"matmul in cycle {first}: nothing is installed in buffer {buffer} of plane {plane}")
 
 
 def _accumulators_ready(program: Program, machine: Machine) -> None:
-    """Refuse sums that nothing began, and draining before the last product is in."""
-    last: dict[Any, int] = {}
+    """Refuse sums that nothing began, and draining while a product is on its way to the accumulator."""
     names = ["hemisphere", "plane", "accumulator"]
-    places = map(tuple, program.matmul[names].tolist())
-    for place, begins, cycle in zip(
-        places, program.matmul["begins"].tolist(), program.matmul["cycle"].tolist(), strict=True
-    ):
-        if not begins and place not in last:
+    cycles: dict[Any, list[int]] = {}
+    for *place, cycle, begins in program.matmul[[*names, "cycle", "begins"]].tolist():
+        own = cycles.setdefault(tuple(place), [])
+        if not begins and not own:
             raise ScheduleError(f"matmul in cycle {cycle}: accumulator {place[2]} of plane {place[1]} was never begun")
-        last[place] = cycle
-    for place, cycle in zip(map(tuple, program.drain[names].tolist()), program.drain["cycle"].tolist(), strict=True):
-        if last.get(place, np.inf) + machine.matrix_latency > cycle:
+        own.append(cycle)
+    for *place, cycle in program.drain[[*names, "cycle"]].tolist():
+        own = cycles.get(tuple(place), [])
+        before = bisect_right(own, cycle)
+        if before == 0 or own[before - 1] + machine.matrix_latency > cycle:
             raise ScheduleError(f"drain in cycle {cycle}: accumulator {place[2]} of plane {place[1]} is not complete")

@@ -3,9 +3,10 @@
 import inspect
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from q35ref.backends import BACKENDS, OPERATIONS, get
+from q35ref.backends.lpu import LpuBackend
 from q35ref.backends.reference import ReferenceBackend
 from q35ref.oracle.calls import Outcome, call_twice
 from q35ref.oracle.domain import WHOLE, Domain
@@ -16,6 +17,7 @@ from q35ref.oracle.foreign.process import CannotStart, KernelProcess
 from q35ref.oracle.foreign.script import c_script, python_script, write
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
+from q35ref.reference.lanes import Layout
 
 TIMEOUT: Final = 10.0
 """Seconds that a call may take unless told otherwise."""
@@ -75,8 +77,12 @@ class ObjectTarget:
         return "" if callable(getattr(self.kernel, operation, None)) else f"the target has no {operation}"
 
     def pose(self, problem: Problem) -> Problem | None:
-        """See :meth:`Target.pose`."""
-        return problem
+        """See :meth:`Target.pose`. Our simulator says what its chip has room for."""
+        if problem.operation != "matmul" or not isinstance(self.kernel, LpuBackend):
+            return problem
+        shape = problem.m, problem.k, problem.n
+        holds = self.kernel.holds(*shape, cast("Layout", problem.layout), problem.group_size, problem.narrow_gain)
+        return problem if holds else None
 
     def call(self, problem: Problem) -> Outcome:
         """See :meth:`Target.call`."""

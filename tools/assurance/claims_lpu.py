@@ -16,20 +16,21 @@ LPU: Final = (
         ),
     ),
     Claim(
-        "Every operand that an instruction takes from a stream or an ALU is there in the cycle in which it is taken.",
+        "Wherever an instruction takes an operand from a stream or an ALU, there is a word in that cycle.",
         ("operands_present",),
         OTHER_IMPLEMENTATION,
         ("test_lpu_simulate::test_what_is_scheduled_is_verified_exact_and_as_long_as_the_closed_form",),
     ),
     Claim(
         "Each product of an activation and a weight is formed by one instruction, once, and goes to the accumulator of "
-        "its row, column and group; each accumulator is begun by its first instruction and by no other.",
+        "its row, column and group; each accumulator is begun by its first instruction and by no other. A block is "
+        "taken to unpack what it is for: where weights lie, and their bits, are left to tests.",
         ("schedule_forms_each_product_once", "product_accumulator", "accumulator_begun_first"),
         OTHER_IMPLEMENTATION,
         ("test_lpu_simulate::test_what_is_scheduled_is_verified_exact_and_as_long_as_the_closed_form",),
     ),
     Claim(
-        "Summed tile by tile, a group's integers are those of the matmul.",
+        "Summed plane by plane and tile by tile, a group's products are the matmul's accumulator.",
         ("tiled_eq_untiled",),
         OTHER_IMPLEMENTATION,
         ("test_lpu_simulate::test_tiles_change_nothing",),
@@ -58,8 +59,8 @@ LPU: Final = (
     ),
     Claim(
         "The verifier refuses a unit, port, stream or link that is used twice, an operand that is not there, what is "
-        "out of bounds, memory and accumulators that nothing has begun, and buffers that are not whole; what it "
-        "accepts is right.",
+        "out of bounds or order, memory and accumulators that nothing has begun, and buffers that are not whole or "
+        "change meanwhile; an instruction at another cycle that it accepts changes no result.",
         NOT_MATHEMATICAL,
         NOT_MATHEMATICAL,
         (
@@ -71,6 +72,9 @@ LPU: Final = (
             "test_lpu_verifier::test_a_buffer_has_each_row_once_when_it_is_multiplied_by",
             "test_lpu_verifier::test_a_buffer_is_not_given_rows_while_it_is_multiplied_by",
             "test_lpu_verifier::test_accumulators_are_begun_and_complete",
+            "test_lpu_verifier::test_instructions_come_in_the_order_of_their_cycles",
+            "test_lpu_verifier::test_operations_have_their_operands_and_immediates",
+            "test_lpu_verifier::test_memory_takes_no_word_that_memory_sends",
             "test_lpu_verifier::test_an_instruction_at_another_cycle_is_refused_or_changes_nothing",
         ),
     ),
@@ -96,13 +100,17 @@ LPU: Final = (
         ),
     ),
     Claim(
-        "A language model's cycles are those of simulated programs, added up as the page says.",
+        "The cycles of a language model's matrices, and of gathers on a node, are those of simulated programs; all "
+        "else about models is calculated, as the page says.",
         OTHER_IMPLEMENTATION,
         OTHER_IMPLEMENTATION,
         (
             "test_lpu_cluster::test_a_layers_share_takes_what_the_simulator_counts",
             "test_lpu_cluster::test_a_gather_takes_what_the_simulator_counts",
+            "test_lpu_cluster::test_times_add_up",
             "test_lpu_cluster::test_a_deployment_adds_up",
+            "test_lpu_cluster::test_the_slowest_stage_sets_the_pace",
+            "test_lpu_cluster::test_a_stage_holds_whole_layers_with_every_users_keys_and_values",
         ),
     ),
 )
