@@ -4,6 +4,7 @@ import click
 
 from q35ref.cli.check import check
 from q35ref.cli.checkpoint import dequantize, inspect, quantize
+from q35ref.cli.claims import claims
 from q35ref.cli.demo import demo
 from q35ref.cli.doctor import doctor
 from q35ref.cli.explain import explain
@@ -18,5 +19,5 @@ def main() -> None:
     """Reference and conformance oracle for the 3.5-bit (4+3) weight format."""
 
 
-for command in (demo, quantize, dequantize, inspect, check, vectors, explain, lpu, doctor):
+for command in (demo, quantize, dequantize, inspect, check, vectors, explain, lpu, claims, doctor):
     main.add_command(command)

@@ -1,0 +1,1 @@
+"""What the format is worth, measured; and what the paper drafts say it is worth, audited."""
