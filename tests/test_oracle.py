@@ -376,7 +376,7 @@ def test_wrong_settings_are_refused(arguments: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("cuda", "target: expected one of reference, numpy, native, python:MODULE:OBJECT"),
+        ("cuda", "target: expected one of reference, numpy, native, lpu, python:MODULE:OBJECT"),
         ("python:os", "target: expected one of"),
         ("python:no_such_module_here:kernel", "ModuleNotFoundError"),
         ("python:os:no_such_kernel", "AttributeError"),

@@ -69,8 +69,8 @@ def check(
 ) -> None:
     """Check TARGET against the reference.
 
-    TARGET is reference, numpy, native, python:MODULE:OBJECT (some of the methods of q35ref.backends.Backend), c:PATH (a
-    shared library with some of the functions of q35_abi.h, or of --abi) or pipe:COMMAND (a program that answers a line
+    TARGET is reference, numpy, native, lpu (the simulator), python:MODULE:OBJECT (some of the methods of
+    q35ref.backends.Backend), c:PATH (a shared library with some of the functions of q35_abi.h, or of --abi) or pipe:COMMAND (a program that answers a line
     for a line). What it lacks is not checked. The last three run in a process of their own: that they crash, hang or
     write where they may not is a finding like others. Each failure prints the smallest input that was found, what was
     given and what was expected, and how to run it again. A kernel that has a part of the format alone says so with
