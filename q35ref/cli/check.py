@@ -70,11 +70,12 @@ def check(
     """Check TARGET against the reference.
 
     TARGET is reference, numpy, native, lpu (the simulator), python:MODULE:OBJECT (some of the methods of
-    q35ref.backends.Backend), c:PATH (a shared library with some of the functions of q35_abi.h, or of --abi) or pipe:COMMAND (a program that answers a line
-    for a line). What it lacks is not checked. The last three run in a process of their own: that they crash, hang or
-    write where they may not is a finding like others. Each failure prints the smallest input that was found, what was
-    given and what was expected, and how to run it again. A kernel that has a part of the format alone says so with
-    --layout, --gain, --group-size and --k-multiple; they may be repeated but for the last.
+    q35ref.backends.Backend), c:PATH (a shared library with some of the functions of q35_abi.h, or of --abi) or
+    pipe:COMMAND (a program that answers a line for a line). What it lacks is not checked. The last three run in a
+    process of their own: that they crash, hang or write where they may not is a finding like others. Each failure
+    prints the smallest input that was found, what was given and what was expected, and how to run it again. A kernel
+    that has a part of the format alone says so with --layout, --gain, --group-size and --k-multiple; they may be
+    repeated but for the last.
 
     Exit status: 0 all passed, 1 a check failed, 2 wrong usage or nothing was checked.
     """

@@ -29,8 +29,7 @@ def claims(ids: tuple[str, ...], seed: int, as_json: bool) -> None:
             json.dumps([asdict(each) | {"command": each.command} for each in made], indent=1, ensure_ascii=False)
         )
     elif ids:
-        for each in made:
-            out.print(*_lines(each), "", sep="\n")
+        out.print("\n\n".join("\n".join(_lines(each)) for each in made))
     else:
         table = Table("claim", "says", "verdict", "found", "how")
         for each in made:
