@@ -18,8 +18,11 @@ from q35ref.oracle.targets import Target
 ORDER: Final = ("pack", "unpack", "matmul", "quantize", "dequantize", "calibrate", "quantize_activations")
 """Operations in the order in which they are checked: what is most often wrong comes soon."""
 
-EARLY: Final = 4
-"""One of so many problems of each operation is asked before all others."""
+EARLY: Final = {"calibrate": 4, "quantize_activations": 4}
+"""One of so many problems of these operations, which take little time, is asked before all others; of the others..."""
+
+EARLY_OTHERS: Final = 16
+"""...one of so many."""
 
 WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
@@ -58,9 +61,9 @@ def kernel_results(
         if batch:
             runners.append(_Runner(kernel, kind, batch, batch[0].operation in required, report, command, domain))
     for runner in runners:
-        runner.ask(lambda number: number % EARLY == 0)
+        runner.ask(early=True)
     for runner in sorted(runners, key=lambda runner: not runner.failed):
-        runner.ask(lambda number: number % EARLY != 0)
+        runner.ask(early=False)
         yield from runner.results()
 
 
@@ -132,14 +135,15 @@ class _Runner:
         """Whether a call so far has broken a rule."""
         return any(tally.failures or tally.died for tally in self.tallies.values())
 
-    def ask(self, chosen: Callable[[int], bool]) -> None:
-        """Ask those problems whose numbers are chosen, and judge each answer by every rule."""
+    def ask(self, *, early: bool) -> None:
+        """Ask the problems that come early, or all others, and judge each answer by every rule."""
         if not self.tallies:
             return
+        every = EARLY.get(self.kind, EARLY_OTHERS)
         for number, made in enumerate(problems(self.kind, self.report.level, self.report.seed)):
             if self.kernel.given_up(made.operation):
                 break
-            problem = self._posed(made) if chosen(number) else None
+            problem = self._posed(made) if (number % every == 0) == early else None
             if problem is None:
                 continue
             outcome = self.kernel.call(problem)
