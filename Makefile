@@ -54,7 +54,7 @@ lint: $(VENV)/installed-test
 # Branches are counted on the reference's own tests alone: tracing slows all others down for nothing.
 REFERENCE_TESTS := $(patsubst %,tests/test_%.py,lanes rounding codec float32 quantizer calibration activations matmul)
 
-unit: $(VENV)/installed-test
+unit: $(VENV)/installed-test $(VENV)/installed-weights
 	cd "$(ROOT)" && $(BIN)/python -m pytest
 	cd "$(ROOT)" && $(BIN)/python -m pytest --quiet --cov --cov-report=term --cov-fail-under=100 $(REFERENCE_TESTS)
 
@@ -92,7 +92,7 @@ bench: $(VENV)/installed-bench
 lock: $(BIN)/python
 	PIP_CONSTRAINT= $(PIP) install uv
 	cd "$(ROOT)" && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	    --extra test --extra bench pyproject.toml ci/build.in -o ci/constraints.txt
+	    --extra test --extra bench --extra evidence pyproject.toml ci/build.in -o ci/constraints.txt
 
 clean:
 	rm -rf "$(VENV)"
