@@ -7,6 +7,7 @@ from q35ref.cli.checkpoint import dequantize, inspect, quantize
 from q35ref.cli.claims import claims
 from q35ref.cli.demo import demo
 from q35ref.cli.doctor import doctor
+from q35ref.cli.evidence import evidence
 from q35ref.cli.explain import explain
 from q35ref.cli.lpu import lpu
 from q35ref.cli.vectors import vectors
@@ -19,5 +20,5 @@ def main() -> None:
     """Reference and conformance oracle for the 3.5-bit (4+3) weight format."""
 
 
-for command in (demo, quantize, dequantize, inspect, check, vectors, explain, lpu, claims, doctor):
+for command in (demo, quantize, dequantize, inspect, check, vectors, explain, lpu, claims, evidence, doctor):
     main.add_command(command)

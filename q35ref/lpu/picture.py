@@ -30,10 +30,15 @@ class NoPicture(ValueError):
     """A picture cannot be drawn."""
 
 
+def require_matplotlib() -> None:
+    """Refuse a system without matplotlib with NoPicture."""
+    _module("matplotlib.figure")
+
+
 def require_possible(path: Path) -> None:
     """Refuse a place that is no file's, a name that says no format of pictures, and a system without matplotlib, with
     NoPicture: before anything takes time."""
-    _module("matplotlib.figure")
+    require_matplotlib()
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise NoPicture(f"{path}: no such folder, or a folder itself")
     if path.suffix not in SUFFIXES:
