@@ -66,6 +66,18 @@ def test_formats_fall_into_their_order_on_normal_weights() -> None:
     assert found["FP16"].worst_ratio is None
 
 
+def test_half_quadratic_keeps_what_lies_on_its_grid_and_does_not_lose_by_fitting() -> None:
+    found = {(each.name, each.group_size): each for each in own_formats((64,))}
+    levels = np.tile(np.arange(16, dtype=np.float32), 8)[:, None]
+    assert (found["HQQ 4-bit", 64].keep(levels).weights == levels).all()
+    weights = np.random.default_rng(2).standard_t(3, (256, 6)).astype(np.float32)
+    for bits in (3, 4):
+        fitted = found[f"HQQ {bits}-bit", 64].keep(weights)
+        plain = found[{3: "3-bit asymmetric", 4: "INT4 asymmetric"}[bits], 64].keep(weights)
+        assert np.abs(fitted.weights - weights).mean() <= 1.001 * np.abs(plain.weights - weights).mean()
+        assert fitted.bits == plain.bits
+
+
 def test_the_drafts_shapes_are_drawn_by_columns() -> None:
     found = {each.name: each.weights.shape for each in normal(1, 2)}
     assert found == {name: (k, 2) for name, (k, _) in SHAPES.items()}

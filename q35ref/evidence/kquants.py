@@ -22,6 +22,9 @@ from q35ref.backends.protocol import Float32
 
 TYPES: Final = ("Q3_K", "Q4_K")
 
+KINDS: Final = (*TYPES, "Q4_0")
+"""With llama.cpp's plain four bits, in blocks of 32 weights."""
+
 LIBRARY: Final = {"darwin": "libggml-base.dylib", "win32": "ggml-base.dll"}.get(sys.platform, "libggml-base.so")
 
 SUPER_BLOCK: Final = 256
@@ -39,7 +42,7 @@ class PeerMatrix:
     weights: Float32
     """float32[K, N]."""
     nominal_bits: Fraction
-    """The format's own bits a weight: 3.4375 and 4.5."""
+    """The format's own bits a weight: 3.4375 of Q3_K, 4.5 of the others."""
     bits_per_weight: Fraction
     """True bits a weight, padding included."""
 
@@ -79,8 +82,8 @@ def k_quantize(weights: Float32, kind: str, mean_square: Float64 | None = None) 
     ``mean_square``, ``[K]``, is llama.cpp's importance matrix; without it the quantizer weighs by the weights
     themselves, as it does by default. Errors: NoPeer, ValueError.
     """
-    if kind not in TYPES:
-        raise ValueError(f"kind: expected one of {', '.join(TYPES)}, got {kind!r}")
+    if kind not in KINDS:
+        raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     quantize, gguf = _ggml(), _gguf()
     k, n = weights.shape
     type_number = gguf.GGMLQuantizationType[kind]
