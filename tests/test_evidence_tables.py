@@ -104,7 +104,7 @@ def quick() -> Evidence:
     try:
         trained_weights()
     except NoWeights as error:
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # 80 MB that a user need not have; `make unit` installs them
     return collect(quick=True)
 
 

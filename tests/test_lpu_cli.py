@@ -27,6 +27,14 @@ def test_a_model_is_printed_with_its_bottleneck_and_what_others_say() -> None:
         assert said in done.output, done.output
 
 
+def test_a_claim_that_no_step_reaches_is_said_to_be_out_of_reach() -> None:
+    done = lpu("llama-2-70b", "--split", "10440")
+    assert done.exit_code == 0
+    assert (
+        "As the sum over users, 10440 chips a layer: no step of up to 1024 users that fits reaches it." in done.output
+    )
+
+
 def test_other_models_say_nothing_of_claims() -> None:
     done = lpu("llama-2-7b", "--format", "fp16", "--split", "5", "--batch", "2", "--users", "8")
     assert done.exit_code == 0
@@ -98,8 +106,8 @@ def test_a_classic_array_is_counted() -> None:
         (["1x5x5", "--set", "alus"], "--set alus: expected a number"),
         (["1x5x5", "--set", "speed=3"], "--set speed=3: expected FIGURE=VALUE, the figure one of clock"),
         (["1x5x5", "--set", "alus=many"], "--set alus=many: expected a number, int"),
-        (["1x5x5", "--set", "alus=4"], "alus: expected at least 8, got 4"),
-        (["1x5x5", "--set", "clock=nan"], "clock: expected at least 1, got nan"),
+        (["1x5x5", "--set", "alus=4"], "alus: expected at least 8, and finite, got 4"),
+        (["1x5x5", "--set", "clock=nan"], "clock: expected at least 1, and finite, got nan"),
         (["llama-2-70b", "--format", "fp16"], "split: a layer takes the memory of 9 chips, got 8"),
     ],
 )

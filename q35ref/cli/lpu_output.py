@@ -4,6 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from q35ref.lpu.cluster import (
+    MOST_BATCH,
     SPLITS,
     Deployment,
     TooLarge,
@@ -119,8 +120,9 @@ def _compared(made: Deployment, others: list[Deployment]) -> list[str]:
         )
         try:
             many = users_for(made, DRAFTS.tokens)
-        except ValueError as error:
-            lines.append(f"As the sum over users: {error}.")
+        except ValueError:
+            step = f"step of up to {MOST_BATCH} users that fits"
+            lines.append(f"As the sum over users, {made.split} chips a layer: no {step} reaches it.")
         else:
             lines.append(
                 f"As the sum over users, {made.split} chips a layer: {many.users} users, {many.batch} in a step, make "

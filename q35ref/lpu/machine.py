@@ -80,7 +80,7 @@ class Machine:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 raise TypeError(f"{name}: expected {'an integer' if whole else 'a number'}, got {value!r}")
             if not (math.isfinite(value) and value >= least):
-                raise ValueError(f"{name}: expected at least {least}, got {value}")
+                raise ValueError(f"{name}: expected at least {least}, and finite, got {value}")
         if self.planes != 2:
             raise ValueError(f"planes: expected 2, one for each lane of the format, got {self.planes}")
         if self.install_words > 2:
