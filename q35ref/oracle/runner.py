@@ -278,11 +278,14 @@ class _Runner:
         kind = first.mismatch.kind
         until = time.monotonic() + SECONDS.get(kind, float("inf"))
 
-        def fails(problem: Problem) -> bool:
-            return time.monotonic() < until and self._witness(rule, problem, first.mismatch) is not None
+        # One call is enough to cut down what one call shows.
+        once = not rule.behaviour and self._witness(rule, first.problem, first.mismatch, once=True) is not None
 
-        again = self._witness(rule, first.problem, first.mismatch) if time.monotonic() < until else None
-        shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch) if again else None
+        def fails(problem: Problem) -> bool:
+            return time.monotonic() < until and self._witness(rule, problem, first.mismatch, once=once) is not None
+
+        again = self._witness(rule, first.problem, first.mismatch, once=once) if time.monotonic() < until else None
+        shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch, once=once) if again else None
         smallest = shrunk or again or first
         note, stateful = self._note(rule, smallest, again is not None)
         if kind in FAULTS:
@@ -316,8 +319,9 @@ class _Runner:
             return "only after other calls: as its first call the target keeps the rule, so it keeps something", True
         return "", False
 
-    def _witness(self, rule: Rule, problem: Problem, like: Mismatch) -> Witness | None:
-        """Call the kernel on a problem; return the call if it breaks the rule in the same way."""
+    def _witness(self, rule: Rule, problem: Problem, like: Mismatch, *, once: bool = False) -> Witness | None:
+        """Call the kernel on a problem, for its result alone or as often as always; return the call if it breaks the
+        rule in the same way."""
         posed = self._posed(problem)
         if posed is None:
             return None
@@ -325,7 +329,7 @@ class _Runner:
         if rule.behaviour:
             fault = self.kernel.fault_again(problem, like)
             return None if fault is None else Witness(problem, Outcome(faults=(fault,)), fault)
-        outcome = self.kernel.call(problem)
+        outcome = self.kernel.answer(problem) if once else self.kernel.call(problem)
         try:
             mismatch = judge(rule, problem, outcome).mismatch
         except (Absent, Unanswered):

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol, cast
 from q35ref.backends import BACKENDS, OPERATIONS, get
 from q35ref.backends.lpu import LpuBackend
 from q35ref.backends.reference import ReferenceBackend
-from q35ref.oracle.calls import Outcome, call_twice
+from q35ref.oracle.calls import Outcome, call, call_twice
 from q35ref.oracle.domain import WHOLE, Domain
 from q35ref.oracle.foreign.abi import ABIS
 from q35ref.oracle.foreign.observe import EXPECTED, Observer
@@ -47,6 +47,9 @@ class Target(Protocol):
 
     def call(self, problem: Problem) -> Outcome:
         """Ask it a problem."""
+
+    def answer(self, problem: Problem) -> Outcome:
+        """Ask it a problem once, for its result alone: what it does besides is not looked at."""
 
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
         """Ask it a problem to see a fault of the same kind; return it, or nothing."""
@@ -87,6 +90,10 @@ class ObjectTarget:
     def call(self, problem: Problem) -> Outcome:
         """See :meth:`Target.call`."""
         return call_twice(self.kernel, problem)
+
+    def answer(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.answer`."""
+        return call(self.kernel, problem)
 
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
         """See :meth:`Target.fault_again`."""
@@ -147,6 +154,12 @@ class ForeignTarget:
         _count_deaths(self.deaths, problem, outcome)
         return outcome
 
+    def answer(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.answer`."""
+        outcome = self._observer.answer(problem.operation, problem.arguments())
+        _count_deaths(self.deaths, problem, outcome)
+        return outcome
+
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
         """See :meth:`Target.fault_again`."""
         return self._observer.again(problem.operation, problem.arguments(), fault)
@@ -199,6 +212,10 @@ class PipeTarget:
         outcome = self.client.observe(problem)
         _count_deaths(self.deaths, problem, outcome)
         return outcome
+
+    def answer(self, problem: Problem) -> Outcome:
+        """See :meth:`Target.answer`."""
+        return self.call(problem)
 
     def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
         """See :meth:`Target.fault_again`."""

@@ -121,6 +121,13 @@ class Observer:
             faults += [fault for fault in found if fault.kind not in kinds]
         return Outcome(first.result, first.raised, tuple(faults), also=also)
 
+    def answer(self, operation: str, arguments: dict[str, Any]) -> Outcome:
+        """Return the result of one call, without what other calls would show."""
+        first = self._first(operation, arguments)
+        if isinstance(first, Death):
+            return Outcome(faults=(_ended(operation, first),), answered=False)
+        return Outcome(first.result, first.raised, first.faults)
+
     def _first(self, operation: str, arguments: dict[str, Any]) -> Outcome | Death:
         """Make the first call; where it dies, once more with nothing forbidden, to see what it writes."""
         if operation in self.wide:
