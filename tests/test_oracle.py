@@ -206,6 +206,33 @@ def test_what_fails_on_a_few_problems_is_told_of_before_the_rest_is_checked() ->
     assert sorted(told) == sorted(names)
 
 
+def test_findings_of_a_few_problems_are_told_of_at_once_and_stand() -> None:
+    """The order of events: what fails early, then every result with the same findings and whole counts."""
+    events: list[tuple[str, Result]] = []
+    report = check(
+        ScalesTwice(),
+        on_early=lambda result: events.append(("early", result)),
+        on_result=lambda result: events.append(("whole", result)),
+    )
+    early = [result for kind, result in events if kind == "early"]
+    assert [kind for kind, _ in events] == len(early) * ["early"] + len(report.results) * ["whole"]
+    assert [result.name for result in early] == [result.name for result in report.failures] != []
+    for before, after in zip(early, report.failures, strict=True):
+        assert before.findings == after.findings
+        assert before.failures <= before.cases < after.cases
+        assert 0 < before.failures < after.failures
+
+
+def test_a_result_told_of_before_is_printed_without_its_findings() -> None:
+    early: list[Result] = []
+    result = check(ScalesTwice(), only=["*activations.scale"], on_early=early.append).failures[0]
+    first, second = early[0].to_text(so_far=True), result.to_text(told=1)
+    assert "so far)" in first
+    assert "the smallest input found:" in first
+    assert second.splitlines() == [second]
+    assert second.startswith(f"FAIL quantize_activations.scale: told of above, {result.failures} of {result.cases}")
+
+
 class Odd(NumpyBackend):
     """A kernel whose ``pack`` is replaced by a test."""
 

@@ -1,6 +1,8 @@
 """``q35ref check``: judge an implementation."""
 
 import sys
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
@@ -87,12 +89,14 @@ def check(
         if wanted.is_dir() or not wanted.absolute().parent.is_dir():
             raise UsageProblem(f"{wanted}: no such folder, or a folder itself")
     left = MOST_FINDINGS
+    told: Counter[str] = Counter()
 
-    def show(result: oracle.Result) -> None:
+    def show(result: oracle.Result, so_far: bool = False) -> None:
         nonlocal left
         if not quiet or result.status == "failed":
-            click.echo(result.to_text(left))
-        left = max(0, left - len(result.findings))
+            click.echo(result.to_text(left, so_far=so_far, told=told[result.name]))
+        left = max(0, left - (len(result.findings) - told[result.name]))
+        told[result.name] = len(result.findings)
 
     if abi != DEFAULTS.abi and not target.startswith("c:"):
         raise UsageProblem(f"--abi {abi}: expected a target c:PATH, got {target!r}")
@@ -106,6 +110,7 @@ def check(
             only=only,
             vectors=vector_path,
             on_result=show,
+            on_early=partial(show, so_far=True),
             options=oracle.TargetOptions(abi, timeout, correctly_rounded, domain),
         )
     except (ValueError, RuntimeError, VectorFileError) as error:

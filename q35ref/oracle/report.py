@@ -71,8 +71,11 @@ class Result:
     """One, or of a rule about behaviour one for each kind of fault."""
     seconds: float = 0.0
 
-    def to_text(self, most: int | None = None) -> str:
-        """Return the result as it is printed: one line, and the findings beneath it, ``most`` of them written out."""
+    def to_text(self, most: int | None = None, *, so_far: bool = False, told: int = 0) -> str:
+        """Return the result as it is printed: one line, and the findings beneath it, ``most`` of them written out.
+
+        ``so_far`` says that more calls are to come; ``told``, how many findings were printed when that was so.
+        """
         if self.status == "not checked":
             return f"{MARKS[self.status]} {self.name}: not checked: {self.reason}"
         if self.findings and self.findings[0].kind == "missing":
@@ -80,10 +83,13 @@ class Result:
         counts = f"{self.cases} calls" if self.numbers else f"{self.cases} cases"
         counts += f", {self.numbers} numbers" if self.numbers else ""
         counts += f", {self.no_verdict} without a verdict" if self.no_verdict else ""
-        lines = [f"{MARKS[self.status]} {self.name}: {self.promise} ({counts}, {self.seconds:.1f} s)"]
-        shown = self.findings[:most]
-        if len(shown) < len(self.findings):
-            kinds = ", ".join(found.kind for found in self.findings[len(shown) :])
+        says = f"told of above, {self._share()} broke it" if told else self.promise
+        until = "so far" if so_far else f"{self.seconds:.1f} s"
+        lines = [f"{MARKS[self.status]} {self.name}: {says} ({counts}, {until})"]
+        findings = self.findings[told:]
+        shown = findings[:most]
+        if len(shown) < len(findings):
+            kinds = ", ".join(found.kind for found in findings[len(shown) :])
             lines.append(f"     {self._share()} broke it; not written out: {kinds}")
         for found in shown:
             lines += [

@@ -29,6 +29,7 @@ def check(
     only: Iterable[str] = ("*",),
     vectors: Path | str | None = None,
     on_result: OnResult | None = None,
+    on_early: OnResult | None = None,
     options: TargetOptions = DEFAULTS,
 ) -> Report:
     """Check an implementation of the format against the reference.
@@ -39,7 +40,9 @@ def check(
     target lacks is *not checked*, and fails only if ``require`` names it. ``only`` keeps the checks whose names
     match one of its patterns. ``vectors`` names a vector file, or a folder of them, to be replayed instead of the
     oracle's own problems. ``on_result`` is called with each result as it comes: of an operation that fails
-    early, before the others; the report has them in the order of the operations.
+    early, before the others; the report has them in the order of the operations. ``on_early`` is called, before that,
+    with what a few problems of each operation show to fail: its findings are in the result that follows, its counts
+    are those so far.
 
     Errors: ValueError for an unknown level, operation or pattern, TargetError for a target that cannot be found,
     VectorFileError for a vector file that is missing or damaged.
@@ -74,7 +77,7 @@ def check(
     elif is_reference(kernel):
         results = reference_results(level, seed, wanted, command)
     else:
-        results = kernel_results(kernel, report, required, wanted, command, options.domain)
+        results = kernel_results(kernel, report, required, wanted, command, options.domain, on_early)
     with contextlib.closing(kernel):
         for result in results:
             report.results.append(result)

@@ -22,7 +22,10 @@ EARLY: Final = {"calibrate": 4, "quantize_activations": 4}
 """One of so many problems of these operations, which take little time, is asked before all others; of the others..."""
 
 EARLY_OTHERS: Final = 16
-"""...one of so many."""
+"""...one of so many, and..."""
+
+EARLY_FIRST: Final = 8
+"""...so many of the first, among which are the longest sums."""
 
 WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
@@ -49,11 +52,13 @@ def kernel_results(
     wanted: Callable[[str], bool],
     command: Command,
     domain: Domain = WHOLE,
+    on_early: Callable[[Result], None] | None = None,
 ) -> Iterator[Result]:
     """Yield the results of every wanted rule on problems inside a domain, an operation after the other.
 
-    A few problems of every operation are asked first. Where one fails, that operation is finished before the others, so
-    that who waits for the first finding does not wait for all that is right.
+    A few problems of every operation are asked first. What fails on them is told of at once to ``on_early``, with
+    findings that stand and counts that do not yet, so that who waits for the first finding does not wait for all that
+    is right. The operations that failed are finished before the others.
     """
     runners = []
     for kind, rules in rules_in_order().items():
@@ -62,6 +67,9 @@ def kernel_results(
             runners.append(_Runner(kernel, kind, batch, batch[0].operation in required, report, command, domain))
     for runner in runners:
         runner.ask(early=True)
+        if on_early is not None:
+            for result in runner.so_far():
+                on_early(result)
     for runner in sorted(runners, key=lambda runner: not runner.failed):
         runner.ask(early=False)
         yield from runner.results()
@@ -104,6 +112,8 @@ class _Tally:
     """How the kernel ended instead of giving a result to judge."""
     failures: int = 0
     seconds: float = 0.0
+    findings: dict[tuple[str, ...], Finding] = field(default_factory=dict)
+    """What has been told of failing calls; by kind of fault, where the rule is about behaviour."""
 
 
 def _number(found: Witness | tuple[Any, ...]) -> int:
@@ -143,7 +153,7 @@ class _Runner:
         for number, made in enumerate(problems(self.kind, self.report.level, self.report.seed)):
             if self.kernel.given_up(made.operation):
                 break
-            problem = self._posed(made) if (number % every == 0) == early else None
+            problem = self._posed(made) if (number % every == 0 or number < EARLY_FIRST) == early else None
             if problem is None:
                 continue
             outcome = self.kernel.call(problem)
@@ -151,14 +161,22 @@ class _Runner:
                 if rule.name in self.tallies:
                     self._count(self.tallies[rule.name], rule, problem, outcome, number)
 
+    def so_far(self) -> Iterator[Result]:
+        """Yield a result for each rule that a call so far has broken."""
+        return self._judged(lambda tally: bool(tally.failed))
+
     def results(self) -> Iterator[Result]:
         """Yield a result for each rule, once all problems have been asked."""
-        shown: tuple[str, ...] = ()
         for rule in self.rules:
             if rule.name in self.lacks:
                 yield self._not_checked(rule, self.lacks[rule.name])
+        yield from self._judged(lambda tally: True)
+
+    def _judged(self, told: Callable[[_Tally], bool]) -> Iterator[Result]:
+        """Yield the results of the rules that are told of."""
+        shown: tuple[str, ...] = ()
         for rule in self.rules:
-            if rule.name in self.tallies:
+            if rule.name in self.tallies and told(self.tallies[rule.name]):
                 result = self._result(rule, self.tallies[rule.name], shown)
                 if rule.behaviour:
                     shown = tuple(dict.fromkeys(bug for found in result.findings for bug in found.bugs))
@@ -226,13 +244,8 @@ class _Runner:
             absent = f"the target returns None for {rule.name.partition('.')[2]}"
             return self._not_checked(rule, absent if tally.absent else "no call came to a result")
         findings: tuple[Finding, ...] = ()
-        begun = time.perf_counter()
-        if tally.failed and rule.behaviour:
-            findings = tuple(self._finding(rule, [witness], [], ()) for witness in tally.failed)
-        elif tally.failed:
-            findings = (
-                self._finding(rule, tally.failed, [(problem, outcome) for _, problem, outcome in tally.kept], shown),
-            )
+        if tally.failed:
+            findings = self._findings(rule, tally, shown)
         elif tally.absent:
             tally.failures = len(tally.absent)
             got = f"None in {tally.failures} of {tally.failures + tally.cases} calls"
@@ -249,8 +262,22 @@ class _Runner:
             tally.failures,
             tally.no_verdict,
             findings=findings,
-            seconds=tally.seconds + time.perf_counter() - begun,
+            seconds=tally.seconds,
         )
+
+    def _findings(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> tuple[Finding, ...]:
+        """Return what is to be told of failing calls: what has been told before, and what has come since."""
+        begun = time.perf_counter()
+        if rule.behaviour:
+            for witness in tally.failed:
+                kind = FAULTS[witness.mismatch.kind]
+                if kind not in tally.findings:
+                    tally.findings[kind] = self._finding(rule, [witness], [], ())
+        elif not tally.findings:
+            kept = [(problem, outcome) for _, problem, outcome in tally.kept]
+            tally.findings[()] = self._finding(rule, tally.failed, kept, shown)
+        tally.seconds += time.perf_counter() - begun
+        return tuple(tally.findings.values())
 
     def _died(self, rule: Rule, tally: _Tally, shown: tuple[str, ...]) -> Result:
         """Return the result of a rule that could not be judged on every call: the kernel's end is its finding."""
