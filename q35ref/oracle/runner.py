@@ -67,8 +67,8 @@ def kernel_results(
             runners.append(_Runner(kernel, kind, batch, batch[0].operation in required, report, command, domain))
     for runner in runners:
         runner.ask(early=True)
-        if on_early is not None:
-            for result in runner.so_far():
+        for result in runner.so_far():  # whoever is told of them: a report is the same
+            if on_early is not None:
                 on_early(result)
     for runner in sorted(runners, key=lambda runner: not runner.failed):
         runner.ask(early=False)
