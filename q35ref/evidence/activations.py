@@ -1,7 +1,7 @@
 """What goes into a model's Linear layers: second moments and extremes, gathered over sentences."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -20,17 +20,20 @@ class Statistics:
     absmax: float = 0.0
     """The largest magnitude."""
     rows: int = 0
+    magnitudes: Float64 = field(default_factory=lambda: np.zeros(0))
+    """float64[K]: the sum over the rows of each channel's magnitude; of no channels where it was not wanted."""
 
     @classmethod
     def none(cls, k: int) -> Self:
         """Return those of no rows."""
-        return cls(np.zeros((k, k)))
+        return cls(np.zeros((k, k)), magnitudes=np.zeros(k))
 
     def add(self, x: Float32) -> None:
         """Take in more rows."""
         if self.gram.size:
             # One batch in float32, the sum of batches in double: the error is far below what sampling leaves open.
             self.gram += x.T @ x
+            self.magnitudes += np.abs(x).sum(axis=0, dtype=np.float64)
         self.absmax = max(self.absmax, float(np.abs(x).max()))
         self.rows += len(x)
 
@@ -39,6 +42,11 @@ class Statistics:
         """float64[K]: each channel's mean square."""
         squares: Float64 = np.diag(self.gram) / self.rows
         return squares
+
+    @property
+    def mean_magnitude(self) -> Float64:
+        """float64[K]: each channel's mean magnitude."""
+        return self.magnitudes / self.rows
 
 
 def gather(encoder: Encoder, tokens: Sequence[Sequence[int]], *, moments: bool = True) -> dict[str, Statistics]:

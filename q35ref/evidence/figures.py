@@ -189,10 +189,9 @@ def pareto(evidence: Evidence) -> Any:
         for row in evidence.quality:
             if row.data == data and row.bits_per_weight < 7:
                 points.setdefault((row.format, row.group_size), []).append(row)
-        kinds = {"q35 gain 2": 0, "q35 gain 1": 5, "INT4": 1, "3-bit": 2, "Q": 3}
+        kinds = {"q35 gain 2": 0, "q35 gain 1": 5, "INT4": 1, "3-bit": 2, "HQQ": 4, "Q": 3}
         for kind, colour in kinds.items():
-            own = [rows for (name, _), rows in points.items() if name.startswith(kind) and not (
-                kind == "Q" and name.startswith("q35"))]  # fmt: skip
+            own = [rows for (name, _), rows in points.items() if name.startswith(kind)]
             bits = [float(np.mean([row.bits_per_weight for row in rows])) for rows in own]
             errors = [float(np.mean([row.normalized_rmse for row in rows])) for rows in own]
             if own:

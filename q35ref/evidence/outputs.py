@@ -15,7 +15,9 @@ import numpy as np
 from q35ref.backends.numpy.float32 import Float64
 from q35ref.backends.protocol import Float32
 from q35ref.evidence.activations import Statistics
+from q35ref.evidence.awq import activation_aware
 from q35ref.evidence.feedback import quantize_with_feedback, uniform_with_feedback
+from q35ref.evidence.grids import Restored
 from q35ref.evidence.kquants import NoPeer, k_quantize, require_peer
 from q35ref.evidence.linears import Permutation
 from q35ref.evidence.minilm import Encoder
@@ -41,8 +43,13 @@ POLICIES: Final[Mapping[str, Policy]] = {
 }
 """Ways to fill the format, all of them with one scale and offset a column, and narrow gain 2."""
 
-GPTQ: Final = {"GPTQ 4-bit, groups of 128": 4, "GPTQ 3-bit, groups of 128": 3}
-"""Bits of the uniform grids that are filled with error feedback, as GPTQ is published, by our own code."""
+PUBLISHED: Final[Mapping[str, Callable[[Float32, Statistics], Restored]]] = {
+    "GPTQ 4-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 4, 128),
+    "GPTQ 3-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 3, 128),
+    "AWQ 4-bit, groups of 128": lambda w, s: activation_aware(w, s, 4, 128),
+    "AWQ 3-bit, groups of 128": lambda w, s: activation_aware(w, s, 3, 128),
+}
+"""Published ways to fill a uniform grid, by our own code."""
 
 Made = MutableMapping[tuple[str, str], Ordered]
 """What policies have made so far, by policy and matrix."""
@@ -119,7 +126,7 @@ def output_rows(
     made: Made | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> tuple[list[OutputRow], list[str]]:
-    """Return a row for every matrix and policy, for GPTQ, and for every peer that is there; and what is not, and why.
+    """Return a row for every matrix and policy, for GPTQ and AWQ, and for every peer; and what was not there, and why.
 
     ``calibration`` and ``held_out`` are the statistics of float32 activations; ``made`` keeps what policies make;
     ``progress`` is told each matrix that is done. Errors: KeyError for an unknown policy or matrix.
@@ -138,8 +145,8 @@ def output_rows(
         for policy in chosen:
             ordered = made_by(policy, name, weights, statistics, kept)
             rows.append(row(policy, ordered.restored(), ordered.bits_per_weight, ordered.bits_per_weight))
-        for policy, bits in GPTQ.items():
-            found = uniform_with_feedback(weights, statistics.gram, bits, 128)
+        for policy, fill in PUBLISHED.items():
+            found = fill(weights, statistics)
             rows.append(row(policy, found.weights, found.bits_per_weight, found.bits_per_weight))
         for policy in peers:
             kind, _, weighted = policy.partition(", ")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from q35ref.evidence.collect import Evidence
+from q35ref.evidence.quality import QualityRow
 from q35ref.evidence.theory import best_uniform, error_of, lanes, lloyd_max, shannon
 from q35ref.lpu.cluster import weight_bytes
 
@@ -51,6 +52,9 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
         "policy", "matrices", "bits_per_weight", "nominal_bits", "output_error", "normalized_rmse",
         "better_than_q3_k", "better_than_weighted_q3_k",
     ),
+    "outputs_by_matrix": (
+        "matrix", "k", "n", "policy", "bits_per_weight", "nominal_bits", "output_error", "normalized_rmse",
+    ),
     "theory": ("quantizer", "bits_per_weight", "normalized_rmse"),
     "claims": ("claim", "says", "verdict", "value", "unit", "found"),
 }  # fmt: skip
@@ -63,9 +67,10 @@ def tables(evidence: Evidence) -> dict[str, list[Row]]:
         "performance": [*_performance(evidence)],
         "accuracy": [{**row, "provenance": "claimed", "source": DRAFTS} for row in TASKS],
         "scalability": [*_scalability(evidence)],
-        "ablation": [*_ablation(evidence)],
+        "ablation": [*_ablation_of_errors(evidence), *_ablation(evidence)],
         "quality": [*_quality(evidence)],
         "outputs": [*_outputs(evidence)],
+        "outputs_by_matrix": [*_outputs_by_matrix(evidence)],
         "theory": [*_theory()],
         "claims": [*_claims(evidence)],
     }
@@ -125,6 +130,34 @@ def _scalability(evidence: Evidence) -> Iterator[Row]:
         }  # fmt: skip
 
 
+ABLATED: Final[Mapping[str, Sequence[str]]] = {
+    "zero-point": ("INT4 symmetric", "INT4 asymmetric", "q35 gain 2 symmetric", "q35 gain 2 minmax"),
+    "grid": ("3-bit asymmetric", "q35 gain 2 minmax", "INT4 asymmetric"),
+    "clip": ("q35 gain 2 minmax", "q35 gain 2 clip"),
+    "gain": ("q35 gain 1 minmax", "q35 gain 2 minmax", "q35 gain 1 clip", "q35 gain 2 clip"),
+}
+"""Formats that differ in one thing, by what it is."""
+
+
+def _ablation_of_errors(evidence: Evidence) -> Iterator[Row]:
+    """Yield the mean errors of formats that differ in one thing, on each kind of weights."""
+    rows: dict[tuple[str, str, int], list[QualityRow]] = {}
+    for row in evidence.quality:
+        rows.setdefault((row.data, row.format, row.group_size), []).append(row)
+    for ablation, names in ABLATED.items():
+        for (data, name, group_size), own in rows.items():
+            if name in names:
+                weights = sum(row.k * row.n for row in own)
+                yield {
+                    "ablation": ablation,
+                    "setting": f"{name}, {f'groups of {group_size}' if group_size else 'whole columns'}",
+                    "bits_per_weight": sum(row.bits_per_weight * row.k * row.n for row in own) / weights,
+                    "metric": f"normalized RMSE of weights, {data}",
+                    "value": sum(row.normalized_rmse for row in own) / len(own),
+                    "provenance": "measured", "source": f"mean over {len(own)} matrices of quality.csv",
+                }  # fmt: skip
+
+
 def _ablation(evidence: Evidence) -> Iterator[Row]:
     for row in evidence.model.embeddings:
         setting = row.setting
@@ -149,6 +182,12 @@ def _quality(evidence: Evidence) -> Iterator[Row]:
 
 def _outputs(evidence: Evidence) -> Iterator[Row]:
     for row in evidence.model.summaries:
+        numbers = {"bits_per_weight": float(row.bits_per_weight), "nominal_bits": float(row.nominal_bits)}
+        yield {**vars(row), **numbers, "provenance": "measured", "source": "MiniLM, held-out sentences"}
+
+
+def _outputs_by_matrix(evidence: Evidence) -> Iterator[Row]:
+    for row in evidence.model.outputs:
         numbers = {"bits_per_weight": float(row.bits_per_weight), "nominal_bits": float(row.nominal_bits)}
         yield {**vars(row), **numbers, "provenance": "measured", "source": "MiniLM, held-out sentences"}
 
