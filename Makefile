@@ -81,6 +81,7 @@ claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.planted.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.lpu_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.claims_page --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.evidence_page --check
 
 examples: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md

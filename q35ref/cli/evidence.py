@@ -1,11 +1,14 @@
 """``q35ref evidence``: every table and figure, into a folder."""
 
 import json
+import os
+import platform
 import sys
 import time
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from q35ref.atomic_folder import write_folder
@@ -48,8 +51,13 @@ def evidence(folder: Path, quick: bool, seed: int) -> None:
         content = {f"{name}.csv": text(name, rows).encode() for name, rows in made.items()}
         for name, figure in draw(found).items():
             content |= files(name, figure)
-        about = {"generator": "q35ref evidence", "version": __version__, "seed": seed, "quick": quick,
-                 "missing": list(found.missing), "files": sorted(content)}  # fmt: skip
+        about = {
+            "generator": "q35ref evidence", "version": __version__, "seed": seed, "quick": quick,
+            "python": platform.python_version(), "numpy": np.__version__, "backend": found.backend,
+            "machine": platform.machine(), "processors": os.cpu_count(),
+            "seconds": round(time.perf_counter() - begun),
+            "missing": list(found.missing), "files": sorted(content),
+        }  # fmt: skip
         content[ABOUT] = (json.dumps(about, indent=1) + "\n").encode()
         write_folder(folder, content, _ours)
     except (NoWeights, NoTokenizer, NoPicture, ValueError, OSError) as error:

@@ -51,7 +51,7 @@ class PeerMatrix:
 def _ggml() -> Any:
     found = find_spec("llama_cpp")
     if found is None or found.origin is None:
-        raise NoPeer("Q3_K and Q4_K need ggml's quantizer: pip install llama-cpp-python")
+        raise NoPeer("Q3_K and Q4_K need ggml's quantizer: pip install 'q35ref[peers]'")
     try:
         library = ctypes.CDLL(str(Path(found.origin).parent / "lib" / LIBRARY))
         quantize = library.ggml_quantize_chunk

@@ -1,0 +1,308 @@
+"""``python -m tools.evidence_page``: ``docs/evidence.md`` from the tables of a whole run, kept in ``docs/evidence``.
+
+python -m tools.evidence_page --from DIR   take the tables and PNG figures of ``q35ref evidence DIR``, write the page
+python -m tools.evidence_page              write the page again
+python -m tools.evidence_page --check      exit status 1 if the page is not what the tables say
+"""
+
+import csv
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Final
+
+import click
+
+from q35ref.atomic import write_text
+from q35ref.atomic_folder import write_folder
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
+
+PAGE: Final = DOCS / "evidence.md"
+
+KEPT: Final = DOCS / "evidence"
+
+Rows = Sequence[Mapping[str, str]]
+
+FIGURES: Final = {
+    "layout": "The code",
+    "pareto": "Error against bits",
+    "rmse-by-layer": "Error by layer",
+    "accuracy": "A real model",
+    "activations": "What goes into its layers",
+    "performance": "Memory, speed, latency, power",
+    "memory": "Memory by model",
+    "throughput": "Speed by precision",
+    "power": "Power and speed",
+    "bandwidth": "The native kernel",
+}
+"""Figures in the page's order, with their headings."""
+
+
+class Tables:
+    """The tables of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.about = json.loads((folder / "about.json").read_text())
+        if self.about["quick"]:
+            sys.exit(f"{folder}: a quick run; the page is made from a whole one")
+        self.rows: dict[str, Rows] = {}
+        for path in sorted(folder.glob("*.csv")):
+            with path.open(newline="") as file:
+                self.rows[path.stem] = list(csv.DictReader(file))
+
+    def find(self, name: str, **wanted: str) -> Mapping[str, str]:
+        """Return the one row of a table with these cells."""
+        (row,) = [row for row in self.rows[name] if all(row[key] == value for key, value in wanted.items())]
+        return row
+
+
+def number(text: str, digits: str = ".4g") -> str:
+    """Return a cell's number, shorter."""
+    return format(float(text), digits) if text else ""
+
+
+def percent(text: str) -> str:
+    """Return a share as a percentage."""
+    return f"{float(text):.2%}" if text else ""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown, numbers to the right from the second column."""
+    lines = [f"| {' | '.join(heads)} |", f"|---|{'---:|' * (len(heads) - 1)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def groups(size: str) -> str:
+    """Return a group size in words."""
+    return f"groups of {size}" if int(size) else "whole columns"
+
+
+def summary(found: Tables) -> str:
+    """Return what there is to know in five minutes."""
+    dense, int4 = (found.find("performance", method=name, provenance="simulated") for name in ("3.5-bit", "INT4"))
+    saved = 1 - float(dense["memory_gb"]) / float(int4["memory_gb"])
+    slower = 1 - float(dense["throughput_toks"]) / float(int4["throughput_toks"])
+    claimed = found.find("performance", method="3.5-bit", provenance="claimed")
+    outputs = {row["policy"]: row for row in found.rows["outputs"]}
+    best = outputs["feedback, ordered"]
+    error = {name: number(row["output_error"], ".4f") for name, row in outputs.items()}
+    ranks = {
+        row["setting"]: float(row["value"]) for row in found.rows["ablation"] if row["metric"].startswith("Spearman")
+    }
+    rank = max(value for setting, value in ranks.items() if setting.startswith("4+3, feedback, ordered"))
+    plain = max(value for setting, value in ranks.items() if setting.startswith("4+3, clip, groups of 128"))
+    verdicts = Counter(row["verdict"] for row in found.rows["claims"])
+    normal = {
+        name: mean_of(found, "N(0,1)", name, "128", "normalized_rmse")
+        for name in ("q35 gain 2 clip", "INT4 asymmetric", "3-bit asymmetric")
+    }
+    return f"""## In five minutes
+
+- **Memory** (calculated): Llama-2 70B takes {number(dense["memory_gb"])} GB with the float32 parameters of groups of
+  128, INT4 {number(int4["memory_gb"])} GB: {saved:.1%} less. The drafts claim {claimed["memory_gb"]} GB.
+- **Weights** (measured, N(0,1), groups of 128): normalized RMSE {normal["q35 gain 2 clip"]:.2%} for 4+3 with clipping,
+  {normal["INT4 asymmetric"]:.2%} for INT4, {normal["3-bit asymmetric"]:.2%} for 3 bits. The half of the weights in the
+  3-bit lane makes most of the error.
+- **Products** (measured, all {best["matrices"]} matrices of MiniLM, activations that nothing was fitted to): with the
+  channels in an order that puts the loud ones into the wide lane, and error feedback, {number(best["bits_per_weight"])}
+  bits a weight, everything counted, have an output error of {error["feedback, ordered"]}. llama.cpp's Q3_K has
+  {error.get("Q3_K", "-")} ({error.get("Q3_K, importance matrix", "-")} with an importance matrix) at
+  {number(outputs["Q3_K"]["nominal_bits"]) if "Q3_K" in outputs else "-"} bits and is beaten on
+  {best["better_than_q3_k"]} ({best["better_than_weighted_q3_k"]}) of them; Q4_K at
+  {number(outputs["Q4_K"]["nominal_bits"]) if "Q4_K" in outputs else "-"} bits has {error.get("Q4_K", "-")} and is not
+  reached.
+- **A model** (measured): similarities of MiniLM's embeddings keep their ranks to {rank:.3f} (Spearman) with that, to
+  {plain:.3f} with clipping alone in groups of 128.
+- **Speed** (simulated, [`lpu.md`](lpu.md)): on Groq's first chip 3.5 bits are {slower:.0%} *slower* than INT4 for one
+  user, {number(dense["throughput_toks"])} tokens/s on {dense["hardware"]}; the drafts claim
+  {claimed["throughput_toks"]} on one.
+- **Claims**: {", ".join(f"{count} {name}" for name, count in verdicts.most_common())}; each with its command in
+  [`claims.md`](claims.md).
+"""
+
+
+def mean_of(found: Tables, data: str, name: str, group_size: str, column: str) -> float:
+    """Return a column's mean over the matrices."""
+    return fmean(
+        float(row[column])
+        for row in found.rows["quality"]
+        if (row["data"], row["format"], row["group_size"]) == (data, name, group_size)
+    )
+
+
+def quality(found: Tables) -> str:
+    """Return the table of weight errors, a mean over matrices for each format."""
+    cells: dict[tuple[str, str], dict[str, Rows]] = defaultdict(dict)
+    for row in found.rows["quality"]:
+        of = cells[row["format"], row["group_size"]]
+        of[row["data"]] = [*of.get(row["data"], []), row]
+    lines = []
+    for (name, size), by in cells.items():
+        line = [name, groups(size)]
+        for data in ("N(0,1)", "MiniLM"):
+            rows = by[data]
+            line += [f"{fmean(float(row['bits_per_weight']) for row in rows):.3f}"]
+            line += [percent(str(fmean(float(row["normalized_rmse"]) for row in rows)))]
+        ratios = [float(row["worst_ratio"]) for rows in by.values() for row in rows if row["worst_ratio"]]
+        lines.append([*line, f"{max(ratios):.6f}" if ratios else ""])
+    heads = ("format", "parameters", "bits, N(0,1)", "RMSE, N(0,1)", "bits, MiniLM", "RMSE, MiniLM", "worst / bound")
+    theory = table(
+        ("quantizer of N(0,1)", "bits", "RMSE"),
+        ((row["quantizer"], row["bits_per_weight"], percent(row["normalized_rmse"])) for row in found.rows["theory"]),
+    )
+    return f"""## Errors of weights (measured)
+
+Root of the mean squared error over the weights' standard deviation, a mean over the matrices: columns drawn of the
+drafts' four shapes ({found.rows["quality"][0]["n"]} each, for columns are alike), and MiniLM's 36. Bits count codes,
+scales and offsets as they are stored, float32 here, the peers' blocks with the padding that K = 384 costs them.
+*worst / bound* is the largest error over the bound proven for this format (`proofs/`). Every matrix: `quality.csv`.
+
+{table(heads, lines)}
+
+What theory says of the same, calculated:
+
+{theory}
+"""
+
+
+def outputs(found: Tables) -> str:
+    """Return the table of output errors."""
+    heads = ("policy", "bits a weight", "nominal", "output error", "RMSE", "below Q3_K", "below Q3_K weighted")
+    rows = (
+        (row["policy"], number(row["bits_per_weight"], ".3f"), number(row["nominal_bits"], ".3f"),
+         number(row["output_error"], ".4f"), percent(row["normalized_rmse"]), row["better_than_q3_k"],
+         row["better_than_weighted_q3_k"])
+        for row in found.rows["outputs"]
+    )  # fmt: skip
+    return f"""## More out of the same format (measured)
+
+The format stays; only which integers are stored changes. *Output error* is ‖XW − XŴ‖/‖XW‖ on sentences that no policy
+has seen, a mean over MiniLM's 36 matrices; *below* counts the matrices. Bits count codes, float32 parameters and the
+stored permutation; *nominal* is a peer's own count, without padding. GPTQ and AWQ are our own code of the published
+rules on a uniform grid. Every matrix: `outputs_by_matrix.csv`.
+
+{table(heads, rows)}
+"""
+
+
+def ablation(found: Tables) -> str:
+    """Return the ablations: of weights' errors, and of embeddings."""
+    errors = [row for row in found.rows["ablation"] if row["metric"].startswith("normalized RMSE")]
+    settings: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
+    for row in found.rows["ablation"]:
+        if not row["metric"].startswith("normalized RMSE"):
+            settings[row["ablation"], row["setting"], row["bits_per_weight"]][row["metric"]] = row["value"]
+    first = (
+        (row["ablation"], row["setting"], row["metric"].rpartition(", ")[2], number(row["bits_per_weight"], ".3f"),
+         percent(row["value"]))
+        for row in errors
+    )  # fmt: skip
+    second = (
+        (name, setting, number(bits, ".3f"), *(number(value, ".4f") for value in values.values()))
+        for (name, setting, bits), values in settings.items()
+    )
+    metrics = next(iter(settings.values()))
+    return f"""## Ablations (measured)
+
+{table(("what differs", "setting", "weights", "bits", "RMSE"), first)}
+
+MiniLM's embeddings against float32's, {found.rows["ablation"][-1]["source"].rpartition(", ")[2]}; all Linear layers
+quantized, int8 activations:
+
+{table(("what differs", "setting", "bits", *metrics), second)}
+"""
+
+
+def performance(found: Tables) -> str:
+    """Return the drafts' tables of speed."""
+    heads = ("method", "GB", "tokens/s", "ms", "W", "hardware", "provenance")
+    columns = ("memory_gb", "throughput_toks", "latency_ms", "power_w")
+    rows = (
+        (row["method"], *(number(row[column]) for column in columns), row["hardware"], row["provenance"])
+        for row in found.rows["performance"]
+    )
+    scale = (
+        (row["model"], row["method"], number(row["memory_gb"]), number(row["throughput_toks"]), row["hardware"],
+         row["provenance"])
+        for row in found.rows["scalability"]
+    )  # fmt: skip
+    return f"""## Performance and scalability of Llama (simulated; claimed)
+
+Nothing of this is measured: no such chip is at hand. [`lpu.md`](lpu.md) says what the simulation is worth.
+
+{table(heads, rows)}
+
+{table(("model", "method", "GB", "tokens/s of one user", "hardware", "provenance"), scale)}
+
+The drafts' scores on MMLU, HumanEval and TruthfulQA (`accuracy.csv`) are claimed only; [`lmeval.md`](lmeval.md) says
+how to run them where the weights are.
+"""
+
+
+def figures(found: Tables) -> str:
+    """Return the figures."""
+    del found
+    return "## Figures\n\n" + "\n".join(f"![{says}](evidence/figures/{name}.png)\n" for name, says in FIGURES.items())
+
+
+def closing(found: Tables) -> str:
+    """Return how it was made."""
+    about = found.about
+    missing = "".join(f"\n- Left out: {each}" for each in about["missing"])
+    return f"""## How it was made
+
+`q35ref evidence DIR` with q35ref {about["version"]}, seed {about["seed"]}, Python {about["python"]}, NumPy
+{about["numpy"]}, the {about["backend"]} backend on {about["processors"]} processors ({about["machine"]}):
+{about["seconds"] / 60:.1f} minutes. The rows of llama.cpp come from its own quantizer
+(`pip install 'q35ref[evidence,peers]'`). Figures beside this page are PNG; the command writes SVG too. The tables are
+in [`evidence/`](evidence).{missing}
+"""
+
+
+SECTIONS: Final[Sequence[Callable[[Tables], str]]] = (
+    summary, quality, outputs, ablation, performance, figures, closing,
+)  # fmt: skip
+
+HEAD: Final = """# The evidence
+
+<!-- Generated by `python -m tools.evidence_page` from docs/evidence; do not edit. -->
+
+What 3.5 bits a weight buy, by running code. *Measured* was run on the machine named at the end, *simulated* are cycles
+of a streaming processor, *calculated* follows from a formula, *claimed* is what the drafts say and nothing here shows.
+"""
+
+
+def page(folder: Path) -> str:
+    """Return the page."""
+    found = Tables(folder)
+    return "\n".join([HEAD, *(section(found) for section in SECTIONS)])
+
+
+def take(source: Path) -> None:
+    """Keep a run's tables and PNG figures."""
+    Tables(source)
+    paths = [source / "about.json", *source.glob("*.csv"), *source.glob("figures/*.png")]
+    content: dict[str, Any] = {str(path.relative_to(source)): path.read_bytes() for path in paths}
+    write_folder(KEPT, content, lambda folder: (folder / "about.json").exists())
+
+
+@click.command()
+@click.option("--from", "source", type=click.Path(path_type=Path, exists=True, file_okay=False), help="A run's folder.")
+@click.option("--check", is_flag=True, help="Only compare.")
+def main(source: Path | None, check: bool) -> None:
+    """Write docs/evidence.md, or compare it with what its tables say."""
+    if source is not None:
+        take(source)
+    made = page(KEPT)
+    if not check:
+        write_text(PAGE, made)
+    elif not PAGE.exists() or PAGE.read_text() != made:
+        sys.exit("docs/evidence.md is not what its tables say: python -m tools.evidence_page")
+
+
+if __name__ == "__main__":
+    main()
