@@ -251,6 +251,14 @@ def test_the_committed_record_holds_every_kernel(committed: tuple[Record, str]) 
     assert correct_runs == {(kernel.language, *setting) for kernel in correct_kernels() for setting in SETTINGS}
 
 
+def test_on_the_committed_record_every_bug_is_named_and_told_of_in_time(committed: tuple[Record, str]) -> None:
+    """What ends or stops the kernel's process has limits of its own; all else is told of within five seconds."""
+    made = committed[0]
+    assert faults(made) == []
+    late = {run.bug for run in made.planted if run.first_seconds is None or run.first_seconds > tables.SLOW}
+    assert late <= {"Hang", "Crash"}
+
+
 def test_the_committed_record_names_no_place_on_a_machine() -> None:
     text = page.RECORD.read_text()
     assert platform.node() not in text

@@ -31,7 +31,7 @@ WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
 
 SECONDS: Final = {
-    **dict.fromkeys(("crash", "exit", "overread", "misaligned", "written input", "null result"), 3.0),
+    **dict.fromkeys(("crash", "exit", "overread", "misaligned", "written input", "null result"), 2.0),
     **dict.fromkeys(("thread dependent", "not repeatable"), 1.0),
     "hang": 0.0,
 }
@@ -139,6 +139,8 @@ class _Runner:
         self.report, self.command, self.domain = report, command, domain
         self.lacks = {rule.name: reason for rule in rules if (reason := self._lack(rule))}
         self.tallies = {rule.name: _Tally() for rule in rules if rule.name not in self.lacks}
+        self.asked: set[int] = set()
+        """Numbers of problems that have been asked."""
 
     @property
     def failed(self) -> bool:
@@ -153,13 +155,18 @@ class _Runner:
         for number, made in enumerate(problems(self.kind, self.report.level, self.report.seed)):
             if self.kernel.given_up(made.operation):
                 break
-            problem = self._posed(made) if (number % every == 0 or number < EARLY_FIRST) == early else None
+            if number in self.asked or (early and number % every and number >= EARLY_FIRST):
+                continue
+            self.asked.add(number)
+            problem = self._posed(made)
             if problem is None:
                 continue
             outcome = self.kernel.call(problem)
             for rule in self.rules:
                 if rule.name in self.tallies:
                     self._count(self.tallies[rule.name], rule, problem, outcome, number)
+            if early and not outcome.answered:
+                break  # a kernel that ends is slow to ask again, and there is something to tell of
 
     def so_far(self) -> Iterator[Result]:
         """Yield a result for each rule that a call so far has broken."""
