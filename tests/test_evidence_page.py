@@ -49,7 +49,9 @@ def test_the_kept_run_is_whole() -> None:
     assert about["missing"] == []
     assert about["seconds"] < 15 * 60
     assert {path.stem for path in evidence_page.KEPT.glob("*.csv")} == set(COLUMNS)
-    assert {path.stem for path in evidence_page.KEPT.glob("figures/*.png")} == set(FIGURES) == set(evidence_page.FIGURES)
+    assert (
+        {path.stem for path in evidence_page.KEPT.glob("figures/*.png")} == set(FIGURES) == set(evidence_page.FIGURES)
+    )
 
 
 def test_a_quick_run_makes_no_page(kept: Path) -> None:

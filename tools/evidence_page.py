@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from textwrap import fill
 from typing import Any, Final
 
 import click
@@ -94,35 +95,57 @@ def summary(found: Tables) -> str:
         row["setting"]: float(row["value"]) for row in found.rows["ablation"] if row["metric"].startswith("Spearman")
     }
     rank = max(value for setting, value in ranks.items() if setting.startswith("4+3, feedback, ordered"))
-    plain = max(value for setting, value in ranks.items() if setting.startswith("4+3, clip, groups of 128"))
+    grid = {
+        kind: max(value for setting, value in ranks.items() if setting.startswith(kind))
+        for kind in (
+            "4+3, clip, whole columns",
+            "uniform 3-bit, clip, groups of 128",
+            "uniform 4-bit, clip, whole columns",
+        )
+    }
     verdicts = Counter(row["verdict"] for row in found.rows["claims"])
     normal = {
-        name: mean_of(found, "N(0,1)", name, "128", "normalized_rmse")
-        for name in ("q35 gain 2 clip", "INT4 asymmetric", "3-bit asymmetric")
+        (name, size): f"{mean_of(found, 'N(0,1)', name, size, 'normalized_rmse'):.2%} at "
+        f"{mean_of(found, 'N(0,1)', name, size, 'bits_per_weight'):.2f} bits"
+        for name, size in {(row["format"], row["group_size"]) for row in found.rows["quality"]}
     }
-    return f"""## In five minutes
+    points = [
+        f"""**Memory** (calculated): Llama-2 70B takes {number(dense["memory_gb"])} GB with a float32 scale and offset a
+        column, INT4 {number(int4["memory_gb"])} GB: {saved:.1%} less. The drafts claim {claimed["memory_gb"]} GB.""",
+        f"""**Weights** (measured, N(0,1), rounding alone): normalized RMSE {normal["q35 gain 2 clip", "0"]} with
+        clipping a column, {normal["q35 gain 2 clip", "128"]} in groups of 128. 3 bits in groups of 128 have
+        {normal["3-bit asymmetric", "128"]}, INT4 {normal["INT4 asymmetric", "128"]}, llama.cpp's Q3_K
+        {normal["Q3_K", "256"]}. The half of the weights in the 3-bit lane makes most of the error.""",
+        f"""**Products** (measured, all {best["matrices"]} matrices of MiniLM, activations that nothing was fitted to):
+        with the channels in an order that puts the loud ones into the wide lane, and error feedback,
+        {number(best["bits_per_weight"])} bits a weight, everything counted, have an output error of
+        {error["feedback, ordered"]}. Q3_K has {error["Q3_K"]} ({error["Q3_K, importance matrix"]} with an importance
+        matrix) at {number(outputs["Q3_K"]["nominal_bits"])} bits and is beaten on {best["better_than_q3_k"]}
+        ({best["better_than_weighted_q3_k"]}) of them; Q4_K has {error["Q4_K"]} at
+        {number(outputs["Q4_K"]["nominal_bits"])} bits and is not reached.""",
+        f"""**Is it the lanes?** The same feedback on plain grids has {error["uniform 3-bit, feedback, groups of 128"]}
+        with 3 bits in groups of 128 ({number(outputs["uniform 3-bit, feedback, groups of 128"]["bits_per_weight"])}
+        bits in all), {error["uniform 4-bit, feedback"]} with 4 bits and one scale a column
+        ({number(outputs["uniform 4-bit, feedback"]["bits_per_weight"])} bits); in the lanes, channels not ordered, it
+        has {error["feedback"]} at {number(outputs["feedback"]["bits_per_weight"])} bits.""",
+        f"""**A model** (measured): similarities of MiniLM's embeddings keep their ranks to {rank:.3f} (Spearman) with
+        order and feedback. With clipping alone {grid["4+3, clip, whole columns"]:.3f} (3.63 bits); uniform 3 bits in
+        groups of 128 {grid["uniform 3-bit, clip, groups of 128"]:.3f} (3.50), uniform 4 bits a column
+        {grid["uniform 4-bit, clip, whole columns"]:.3f} (4.13).""",
+        f"""**Speed** (simulated, [`lpu.md`](lpu.md)): on Groq's first chip 3.5 bits are {slower:.0%} *slower* than INT4
+        for one user, {number(dense["throughput_toks"])} tokens/s on {dense["hardware"]}; the drafts claim
+        {claimed["throughput_toks"]} on one.""",
+        f"""**Claims**: {", ".join(f"{count} {name}" for name, count in verdicts.most_common())}; each with its command
+        in [`claims.md`](claims.md).""",
+    ]
+    return "## In five minutes\n\n" + "".join(wrapped(point) for point in points)
 
-- **Memory** (calculated): Llama-2 70B takes {number(dense["memory_gb"])} GB with the float32 parameters of groups of
-  128, INT4 {number(int4["memory_gb"])} GB: {saved:.1%} less. The drafts claim {claimed["memory_gb"]} GB.
-- **Weights** (measured, N(0,1), groups of 128): normalized RMSE {normal["q35 gain 2 clip"]:.2%} for 4+3 with clipping,
-  {normal["INT4 asymmetric"]:.2%} for INT4, {normal["3-bit asymmetric"]:.2%} for 3 bits. The half of the weights in the
-  3-bit lane makes most of the error.
-- **Products** (measured, all {best["matrices"]} matrices of MiniLM, activations that nothing was fitted to): with the
-  channels in an order that puts the loud ones into the wide lane, and error feedback, {number(best["bits_per_weight"])}
-  bits a weight, everything counted, have an output error of {error["feedback, ordered"]}. llama.cpp's Q3_K has
-  {error.get("Q3_K", "-")} ({error.get("Q3_K, importance matrix", "-")} with an importance matrix) at
-  {number(outputs["Q3_K"]["nominal_bits"]) if "Q3_K" in outputs else "-"} bits and is beaten on
-  {best["better_than_q3_k"]} ({best["better_than_weighted_q3_k"]}) of them; Q4_K at
-  {number(outputs["Q4_K"]["nominal_bits"]) if "Q4_K" in outputs else "-"} bits has {error.get("Q4_K", "-")} and is not
-  reached.
-- **A model** (measured): similarities of MiniLM's embeddings keep their ranks to {rank:.3f} (Spearman) with that, to
-  {plain:.3f} with clipping alone in groups of 128.
-- **Speed** (simulated, [`lpu.md`](lpu.md)): on Groq's first chip 3.5 bits are {slower:.0%} *slower* than INT4 for one
-  user, {number(dense["throughput_toks"])} tokens/s on {dense["hardware"]}; the drafts claim
-  {claimed["throughput_toks"]} on one.
-- **Claims**: {", ".join(f"{count} {name}" for name, count in verdicts.most_common())}; each with its command in
-  [`claims.md`](claims.md).
-"""
+
+def wrapped(point: str) -> str:
+    """Return a point of a list in lines of even length."""
+    return (
+        fill(" ".join(point.split()), 120, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False) + "\n"
+    )
 
 
 def mean_of(found: Tables, data: str, name: str, group_size: str, column: str) -> float:
@@ -183,7 +206,8 @@ def outputs(found: Tables) -> str:
 The format stays; only which integers are stored changes. *Output error* is ‖XW − XŴ‖/‖XW‖ on sentences that no policy
 has seen, a mean over MiniLM's 36 matrices; *below* counts the matrices. Bits count codes, float32 parameters and the
 stored permutation; *nominal* is a peer's own count, without padding. GPTQ and AWQ are our own code of the published
-rules on a uniform grid. Every matrix: `outputs_by_matrix.csv`.
+rules on a uniform grid, since gptqmodel 7.7.0 and AutoAWQ 0.2.9 have no BERT among their models; *uniform, feedback*
+has the same start, damping and rounds as this format's. Every matrix: `outputs_by_matrix.csv`.
 
 {table(heads, rows)}
 """
@@ -191,16 +215,15 @@ rules on a uniform grid. Every matrix: `outputs_by_matrix.csv`.
 
 def ablation(found: Tables) -> str:
     """Return the ablations: of weights' errors, and of embeddings."""
-    errors = [row for row in found.rows["ablation"] if row["metric"].startswith("normalized RMSE")]
+    errors: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in found.rows["ablation"]:
+        if row["metric"].startswith("normalized RMSE"):
+            errors[row["ablation"], row["setting"]] += [number(row["bits_per_weight"], ".3f"), percent(row["value"])]
     settings: dict[tuple[str, str, str], dict[str, str]] = defaultdict(dict)
     for row in found.rows["ablation"]:
         if not row["metric"].startswith("normalized RMSE"):
             settings[row["ablation"], row["setting"], row["bits_per_weight"]][row["metric"]] = row["value"]
-    first = (
-        (row["ablation"], row["setting"], row["metric"].rpartition(", ")[2], number(row["bits_per_weight"], ".3f"),
-         percent(row["value"]))
-        for row in errors
-    )  # fmt: skip
+    first = ((name, setting, *cells) for (name, setting), cells in errors.items())
     second = (
         (name, setting, number(bits, ".3f"), *(number(value, ".4f") for value in values.values()))
         for (name, setting, bits), values in settings.items()
@@ -208,10 +231,10 @@ def ablation(found: Tables) -> str:
     metrics = next(iter(settings.values()))
     return f"""## Ablations (measured)
 
-{table(("what differs", "setting", "weights", "bits", "RMSE"), first)}
+{table(("what differs", "setting", "bits, N(0,1)", "RMSE, N(0,1)", "bits, MiniLM", "RMSE, MiniLM"), first)}
 
-MiniLM's embeddings against float32's, {found.rows["ablation"][-1]["source"].rpartition(", ")[2]}; all Linear layers
-quantized, int8 activations:
+MiniLM's embeddings against float32's, {found.rows["ablation"][-1]["source"].rpartition(", ")[2]}, all Linear layers
+quantized:
 
 {table(("what differs", "setting", "bits", *metrics), second)}
 """
@@ -255,11 +278,10 @@ def closing(found: Tables) -> str:
     missing = "".join(f"\n- Left out: {each}" for each in about["missing"])
     return f"""## How it was made
 
-`q35ref evidence DIR` with q35ref {about["version"]}, seed {about["seed"]}, Python {about["python"]}, NumPy
-{about["numpy"]}, the {about["backend"]} backend on {about["processors"]} processors ({about["machine"]}):
-{about["seconds"] / 60:.1f} minutes. The rows of llama.cpp come from its own quantizer
-(`pip install 'q35ref[evidence,peers]'`). Figures beside this page are PNG; the command writes SVG too. The tables are
-in [`evidence/`](evidence).{missing}
+`q35ref evidence DIR` with q35ref {about["version"]}, seed {about["seed"]}, in {about["seconds"] / 60:.1f} minutes:
+Python {about["python"]}, NumPy {about["numpy"]}, the {about["backend"]} backend, {about["processors"]} processors
+({about["machine"]}). The rows of llama.cpp come from its own quantizer (`pip install 'q35ref[evidence,peers]'`).
+Figures beside this page are PNG; the command writes SVG too. The tables are in [`evidence/`](evidence).{missing}
 """
 
 

@@ -24,6 +24,9 @@ SAVED: Final[Mapping[str, Mapping[str, Any]]] = {"svg": {"Date": None}, "png": {
 PLAIN: Final = ("fp16", "int8", "int4", "dense")
 """Formats that bars stand for."""
 
+LEAST_RANK: Final = 0.7
+"""Rank agreement below which a picture shows no point: so poor settings are alike."""
+
 DEVICES: Final = {"40 GB": 40, "80 GB": 80}
 """Memory of devices that lines are drawn for."""
 
@@ -115,16 +118,18 @@ def accuracy(evidence: Evidence) -> Any:
         f"MiniLM's embeddings: 4+3 at {float(best.bits_per_weight):.2f} bits a weight ({best.setting.method}) agree to "
         f"{best.agreement.spearman:.3f} in rank"
     )  # fmt: skip
-    kinds = sorted({row.setting.weights for row in rows})
+    kinds = sorted({row.setting.weights for row in rows} - {"float32"})
     for number, kind in enumerate(kinds):
         own = [row for row in rows if row.setting.weights == kind]
         axes.scatter([float(row.bits_per_weight) for row in own], [row.agreement.spearman for row in own],
                      color=COLOURS[number], label=kind, marker="osD^vPX*"[number])  # fmt: skip
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([3, 4, 5, 8, 16, 32], ["3", "4", "5", "8", "16", "32"])
-    axes.set_xlabel("true bits a weight")
-    axes.set_ylabel("Spearman of pairwise similarities")
-    axes.legend()
+    (whole,) = [row for row in rows if row.setting.weights == "float32"]
+    axes.axhline(whole.agreement.spearman, color="#555555", linestyle=":", label="float32 weights")
+    below = sum(row.agreement.spearman < LEAST_RANK for row in rows)
+    axes.set_ylim(LEAST_RANK, 1.005)
+    axes.set_xlabel(f"true bits a weight ({below} settings lie below the picture)")
+    axes.set_ylabel("Spearman of pairwise similarities, int8 activations")
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -181,26 +186,47 @@ def layers(evidence: Evidence) -> Any:
     return figure
 
 
+def _points(evidence: Evidence, data: str) -> list[tuple[str, float, float]]:
+    """Return name, bits and error of each format below seven bits, means over the matrices."""
+    found: dict[tuple[str, int], list[QualityRow]] = {}
+    for row in evidence.quality:
+        if row.data == data and row.bits_per_weight < 7:
+            found.setdefault((row.format, row.group_size), []).append(row)
+    return [
+        (
+            name,
+            float(np.mean([row.bits_per_weight for row in rows])),
+            float(np.mean([row.normalized_rmse for row in rows])),
+        )
+        for (name, _), rows in found.items()
+    ]
+
+
 def pareto(evidence: Evidence) -> Any:
     """Draw error against true bits, on normal and on trained weights."""
-    figure, axes = _figure("Error against bits: what each format costs, and what no format can beat", 1, 2, (11, 5))
-    for axis, data in zip(axes, ("N(0,1)", "MiniLM"), strict=True):
-        points: dict[tuple[str, int], list[QualityRow]] = {}
-        for row in evidence.quality:
-            if row.data == data and row.bits_per_weight < 7:
-                points.setdefault((row.format, row.group_size), []).append(row)
+    points = {data: _points(evidence, data) for data in ("N(0,1)", "MiniLM")}
+    best = {data: min((at for at in made if at[0].startswith("q35") and at[1] < 3.7), key=lambda at: at[2])
+            for data, made in points.items()}  # fmt: skip
+    figure, axes = _figure(
+        "Rounding alone: below 3.7 bits this format is off by at least "
+        + ", ".join(f"{error:.1%} on {data}" for data, (_, _, error) in best.items()), 1, 2, (11, 5),
+    )  # fmt: skip
+    for axis, (data, made) in zip(axes, points.items(), strict=True):
         kinds = {"q35 gain 2": 0, "q35 gain 1": 5, "INT4": 1, "3-bit": 2, "HQQ": 4, "Q": 3}
         for kind, colour in kinds.items():
-            own = [rows for (name, _), rows in points.items() if name.startswith(kind)]
-            bits = [float(np.mean([row.bits_per_weight for row in rows])) for rows in own]
-            errors = [float(np.mean([row.normalized_rmse for row in rows])) for rows in own]
+            own = [at for at in made if at[0].startswith(kind)]
             if own:
-                axis.scatter(bits, errors, color=COLOURS[colour], label=kind if kind != "Q" else "llama.cpp")
+                label = kind if kind != "Q" else "llama.cpp"
+                axis.scatter([at[1] for at in own], [at[2] for at in own], color=COLOURS[colour], label=label)
+        front = [at for at in made if not any(other[1] <= at[1] and other[2] < at[2] for other in made)]
+        front.sort(key=lambda at: at[1])
+        axis.step([at[1] for at in front], [at[2] for at in front], where="post", color="#999999",
+                  linewidth=1, label="Pareto front")  # fmt: skip
         rates = np.linspace(3, 5.6, 50)
         axis.plot(rates, 2.0**-rates, color="#555555", linestyle=":", label="Shannon, N(0,1)")
         axis.set_title(data)
         axis.set_xlabel("true bits a weight")
-        axis.set_ylim(0, 0.5)
+        axis.set_ylim(0, 0.35)
         axis.legend(fontsize=8)
     axes[0].set_ylabel("RMSE / standard deviation")
     return figure

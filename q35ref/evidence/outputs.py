@@ -16,7 +16,7 @@ from q35ref.backends.numpy.float32 import Float64
 from q35ref.backends.protocol import Float32
 from q35ref.evidence.activations import Statistics
 from q35ref.evidence.awq import activation_aware
-from q35ref.evidence.feedback import quantize_with_feedback, uniform_with_feedback
+from q35ref.evidence.feedback import DAMPING, ROUNDS, quantize_with_feedback, uniform_with_feedback
 from q35ref.evidence.grids import Restored
 from q35ref.evidence.kquants import NoPeer, k_quantize, require_peer
 from q35ref.evidence.linears import Permutation
@@ -43,13 +43,16 @@ POLICIES: Final[Mapping[str, Policy]] = {
 }
 """Ways to fill the format, all of them with one scale and offset a column, and narrow gain 2."""
 
-PUBLISHED: Final[Mapping[str, Callable[[Float32, Statistics], Restored]]] = {
+UNIFORM: Final[Mapping[str, Callable[[Float32, Statistics], Restored]]] = {
+    "uniform 3-bit, feedback": lambda w, s: _as_ours(w, s, 3, 0),
+    "uniform 3-bit, feedback, groups of 128": lambda w, s: _as_ours(w, s, 3, 128),
+    "uniform 4-bit, feedback": lambda w, s: _as_ours(w, s, 4, 0),
     "GPTQ 4-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 4, 128),
     "GPTQ 3-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 3, 128),
     "AWQ 4-bit, groups of 128": lambda w, s: activation_aware(w, s, 4, 128),
     "AWQ 3-bit, groups of 128": lambda w, s: activation_aware(w, s, 3, 128),
 }
-"""Published ways to fill a uniform grid, by our own code."""
+"""Ways to fill a uniform grid, by our own code: what is done for this format, and what is published."""
 
 Made = MutableMapping[tuple[str, str], Ordered]
 """What policies have made so far, by policy and matrix."""
@@ -58,6 +61,11 @@ BEST: Final = "feedback, ordered"
 """The policy with the least output error."""
 
 PEERS: Final = ("Q3_K", "Q3_K, importance matrix", "Q4_K", "Q4_K, importance matrix")
+
+
+def _as_ours(weights: Float32, statistics: Statistics, bits: int, group_size: int) -> Restored:
+    """Fill a uniform grid as ``feedback`` fills this format's: the same start, damping and rounds."""
+    return uniform_with_feedback(weights, statistics.gram, bits, group_size, "clip", damping=DAMPING, rounds=ROUNDS)
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,7 @@ def output_rows(
     made: Made | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> tuple[list[OutputRow], list[str]]:
-    """Return a row for every matrix and policy, for GPTQ and AWQ, and for every peer; and what was not there, and why.
+    """Return a row for every matrix and policy, for uniform grids, and for every peer; and what was not there, and why.
 
     ``calibration`` and ``held_out`` are the statistics of float32 activations; ``made`` keeps what policies make;
     ``progress`` is told each matrix that is done. Errors: KeyError for an unknown policy or matrix.
@@ -145,7 +153,7 @@ def output_rows(
         for policy in chosen:
             ordered = made_by(policy, name, weights, statistics, kept)
             rows.append(row(policy, ordered.restored(), ordered.bits_per_weight, ordered.bits_per_weight))
-        for policy, fill in PUBLISHED.items():
+        for policy, fill in UNIFORM.items():
             found = fill(weights, statistics)
             rows.append(row(policy, found.weights, found.bits_per_weight, found.bits_per_weight))
         for policy in peers:

@@ -162,7 +162,8 @@ def _ablation(evidence: Evidence) -> Iterator[Row]:
     for row in evidence.model.embeddings:
         setting = row.setting
         parts = [setting.weights, setting.method if setting.method != "none" else ""]
-        parts += [f"groups of {setting.group_size}" if setting.group_size else "whole columns"]
+        if setting.weights.startswith(("4+3", "uniform")):
+            parts += [f"groups of {setting.group_size}" if setting.group_size else "whole columns"]
         parts += [f"gain {setting.narrow_gain}" if setting.narrow_gain else "", setting.activations]
         parts += [f"{setting.calibration} calibration sentences" if setting.calibration else ""]
         about = {

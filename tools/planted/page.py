@@ -43,8 +43,8 @@ tuned, those in Python were held out. Two of them then showed what it lacked, `O
 CLASSES: Final = """## Every class
 
 All columns are about the first finding. *s*: seconds from the start of the process until it was printed; a few problems
-of each operation are asked before the rest, and what fails on them is told of at once. *named*: the classes it says the bug
-fits. *input*: numbers in the arrays of the smallest input found, parameters included. No kernel, no entry.
+of each operation are asked before the rest, and what fails on them is told of at once. *named*: the classes it says the
+bug fits. *input*: numbers in the arrays of the smallest input found, parameters included. No kernel, no entry.
 """
 
 VARIANTS: Final = """## Variants
