@@ -130,7 +130,15 @@ def every_table_says_where_its_rows_are_from(evidence: Evidence) -> None:
             assert row["provenance"] in PROVENANCES
             assert row["source"]
     assert {row["provenance"] for row in made["performance"]} == {"simulated", "claimed"}
-    assert {row["provenance"] for row in made["accuracy"]} == {"claimed"}
+    assert [tuple(row.values()) for row in made["accuracy"]] == [
+        ("FP16", 69.8, 45.7, 62.3, "claimed", "paper drafts"), ("INT8", 69.2, 44.9, 61.8, "claimed", "paper drafts"),
+        ("INT4", 68.5, 43.5, 60.9, "claimed", "paper drafts"), ("3.5-bit", 68.6, 44.2, 61.5, "claimed", "paper drafts"),
+    ]  # fmt: skip
+    claimed = [row for row in made["performance"] if row["provenance"] == "claimed"]
+    assert [row.get("throughput_toks") for row in claimed] == [4188, 3124, 2850, None, None, None, None]
+    assert [row.get("memory_gb") for row in claimed] == [
+        19, None, None, *(pytest.approx(size * 1.073741824) for size in (32.6, 34.6, 65.2, 130.4))
+    ]  # fmt: skip
     assert {row["method"] for row in made["performance"]} >= {"FP16", "INT8", "INT4", "3.5-bit"}
 
 
@@ -144,7 +152,10 @@ def numbers_are_in_range(evidence: Evidence) -> None:
         assert -1 <= row["value"] <= 1
     errors = {row["policy"]: row["output_error"] for row in made["outputs"]}
     assert errors["feedback, ordered"] < errors["clip"] < errors["min-max"]
-    assert {row["verdict"] for row in made["claims"]} == {"reproduced", "refuted", "not testable here"}
+    verdicts = {row["verdict"] for row in made["claims"]}
+    assert verdicts == {"reproduced", "reproduced in part", "refuted", "not testable here"}
+    kinds = {row["claim"]: row["provenance"] for row in made["claims"]}
+    assert (kinds["first"], kinds["bound"], kinds["gpu-gain"]) == ("published", "calculated", "claimed")
 
 
 def every_figure_has_a_title(evidence: Evidence) -> None:
@@ -168,6 +179,13 @@ def the_folder_is_written_whole_and_again(folder: Path) -> None:
 
 
 def a_folder_of_others_is_left_as_it_is(folder: Path) -> None:
+    """Neither a folder of others, nor one of ours to which others have added."""
+    ours = folder.with_name("out")
+    (ours / "figures" / "notes.txt").write_text("x")
+    done = CliRunner().invoke(main, ["evidence", str(ours), "--quick"])
+    assert done.exit_code == 2
+    assert "holds files that are not ours" in done.output
+    assert (ours / "figures" / "notes.txt").exists()
     folder.mkdir()
     (folder / "precious").write_text("x")
     done = CliRunner().invoke(main, ["evidence", str(folder)])
@@ -185,3 +203,7 @@ def test_a_folder_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None
     done = CliRunner().invoke(main, ["evidence", str(tmp_path / "no" / "where")])
     assert done.exit_code == 2
     assert "no such folder to make it in" in done.output or "matplotlib" in done.output
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    done = CliRunner().invoke(main, ["evidence", str(tmp_path / "link")])
+    assert done.exit_code == 2
+    assert "expected a folder" in done.output or "matplotlib" in done.output

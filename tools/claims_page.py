@@ -27,12 +27,14 @@ Inference", and the code that they describe. Each claim below is quoted from
 ([`audits.py`](../q35ref/evidence/audits.py), [`audits_accuracy.py`](../q35ref/evidence/audits_accuracy.py)); the
 drafts' converter and epilogue are re-created from their description ([`drafts.py`](../q35ref/evidence/drafts.py)).
 
-- **reproduced**: what is found is what is claimed, but for rounding.
-- **refuted**: it is something else.
+- **reproduced**: the claim's number is found, off by no more than *within*; what else it says holds too.
+- **reproduced in part**: the number is found, but something else that the claim says does not hold.
+- **refuted**: what is found is something else.
 - **not testable here**: it takes weights or hardware that this project does not have.
 
 *How*: `measured` by running it on seeded weights, `simulated` on the streaming processor ([`lpu.md`](lpu.md)),
-`calculated`, `proved` in Lean, `published` by others. `q35ref claims` prints all, `q35ref claims ID` one.
+`calculated`, `proved` in Lean, `published` by others, `read` in what the drafts print. `q35ref claims` prints all,
+`q35ref claims ID` one.
 """
 
 
@@ -40,7 +42,16 @@ def row(made: Audit) -> str:
     """Return a claim's row."""
     says = made.claim.says.replace("|", "\\|")
     found = made.finding.says.replace("|", "\\|")
-    cells = (f"`{made.claim.id}`", made.claim.source, says, f"**{made.finding.verdict}**", made.finding.kind, found)
+    within = f"{made.claim.within:.1%}" if made.claim.within else ""
+    cells = (
+        f"`{made.claim.id}`",
+        made.claim.source,
+        says,
+        f"**{made.finding.verdict}**",
+        within,
+        made.finding.kind,
+        found,
+    )
     return f"| {' | '.join(cells)} |"
 
 
@@ -49,7 +60,11 @@ def page() -> str:
     made = [audit(claim) for claim in load().values()]
     counts = Counter(each.finding.verdict for each in made)
     summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
-    table = ["| claim | where | it says | verdict | how | found |", "|---|---|---|---|---|---|", *map(row, made)]
+    table = [
+        "| claim | where | it says | verdict | within | how | found |",
+        "|---|---|---|---|---:|---|---|",
+        *map(row, made),
+    ]
     return f"{HEAD}\n{len(made)} claims: {summary}.\n\n" + "\n".join(table) + "\n"
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -72,9 +73,12 @@ def evidence(folder: Path, quick: bool, seed: int) -> None:
 
 
 def _ours(folder: Path) -> bool:
-    """Whether a folder was written by this command."""
+    """Whether a folder was written by this command, and nothing has been put into it since."""
     try:
-        return bool(json.loads((folder / ABOUT).read_text())["generator"] == "q35ref evidence")
+        about = json.loads((folder / ABOUT).read_text())
+        known = {ABOUT, *about["files"]}
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+        return bool(about["generator"] == "q35ref evidence") and there <= known
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -83,5 +87,9 @@ def _require_ours(folder: Path) -> None:
     """Refuse a folder that could not be written in the end, before anything takes time."""
     if not folder.absolute().parent.is_dir():
         raise UsageProblem(f"{folder}: no such folder to make it in")
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise UsageProblem(f"{folder}: expected a folder, or nothing")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name[:60]}.", dir=folder.absolute().parent):
+        pass  # it can be written there
     if folder.is_dir() and any(folder.iterdir()) and not _ours(folder):
         raise UsageProblem(f"{folder}: holds files that are not ours; it is left as it is")

@@ -13,6 +13,7 @@ from q35ref.evidence.drafts import (
     normalized_rmse,
     parameters,
     rounded,
+    symmetric,
     unpacked,
 )  # fmt: skip
 from q35ref.tensor import dequantize, quantize
@@ -59,7 +60,7 @@ def rmse_1494(claim: Claim, seed: int) -> Finding:
     }
     others = ", ".join(f"{name} {normalized_rmse(weights, restored):.1%}" for name, restored in formats.items())
     return Finding(
-        verdict(claim, 100 * found, 0.05), "measured",
+        verdict(claim, 100 * found), "measured",
         f"{found:.1%} once packed and unpacked, for the converter cuts 4-bit integers of the narrow lane to 3 bits "
         "(N(0,1), "
         f"{COLUMNS} columns of {K}). {kept:.1%} is the error before packing, of 4 bits in both lanes; their INT4 has "
@@ -67,16 +68,22 @@ def rmse_1494(claim: Claim, seed: int) -> Finding:
     )  # fmt: skip
 
 
+WORSE: Final = 43
+"""How much worse uniform 3 bits are than 3.5, by the drafts, in per cent."""
+
+
 @audits("rmse-3bit")
 def rmse_3bit(claim: Claim, seed: int) -> Finding:
     """Uniform 3 bits, in groups and per column."""
     weights = normal(seed)
     grouped, column = (normalized_rmse(weights, uniform(weights, 3, group)) for group in (128, K))
+    four = normalized_rmse(weights, uniform(weights, 4, K))
+    worse = 100 * (column / four - 1)
+    number, whole = verdict(claim, 100 * grouped), abs(worse - WORSE) <= claim.within * WORSE
     return Finding(
-        verdict(claim, 100 * grouped, 0.02), "measured",
-        f"{grouped:.1%} in groups of 128 between smallest and largest. Per column, as their 14.94% is, it is "
-        f"{column:.1%}: the two "
-        "are not comparable.", 100 * grouped,
+        number if number == "refuted" or whole else "reproduced in part", "measured",
+        f"{grouped:.1%} in groups of 128 between smallest and largest. But the {WORSE}% are over their 14.94%, which "
+        f"is of 4 bits a column: 3 bits a column have {column:.1%}, {worse:.0f}% worse than 4.", 100 * grouped,
     )  # fmt: skip
 
 
@@ -88,7 +95,7 @@ def bound(claim: Claim, _: int) -> Finding:
     far = np.array([[1000.0]])
     error = float(np.abs(far - (rounded(far, scale, zero) * scale + zero))[0, 0] / scale[0])
     return Finding(
-        verdict(claim, error, 0.01), "proved",
+        verdict(claim, error), "proved",
         f"False without a hypothesis on x: theorem `draft_error_bound_false`; 1000 is {error:.0f} scales off where "
         "the column is "
         "-8 and 7. And their narrow lane wraps (`draft_converter_wraps`). What holds: `quantize_error_le`.", error,
@@ -107,7 +114,7 @@ def kernel(_: Claim, seed: int) -> Finding:
     wrong = epilogue(a @ q, scale, zero)
     off = float(np.linalg.norm(wrong - right) / np.linalg.norm(right))
     return Finding(
-        "refuted", "measured",
+        "refuted" if off > 1e-6 else "reproduced", "measured",
         "It does not compile as printed (Fortran takes K and k for one name), and its epilogue leaves out the sum "
         "of the "
         f"activations: off by {off:.0%} of the product with the converter's own weights (16 by 512 by 64, N(0,1)). "
@@ -117,15 +124,23 @@ def kernel(_: Claim, seed: int) -> Finding:
 
 @audits("ablation")
 def ablation(claim: Claim, seed: int) -> Finding:
-    """Asymmetric against symmetric, and 4+3 against 3 bits, by RMSE on N(0,1)."""
+    """Asymmetric against symmetric (four bits, the drafts' code, this format), 4+3 against 3 bits: on N(0,1)."""
     weights = normal(seed)
-    asymmetric = normalized_rmse(weights, ours(weights))
-    symmetric = normalized_rmse(weights, ours(weights, method="symmetric"))
-    three = normalized_rmse(weights, uniform(weights, 3, K))
-    found = 100 * (1 - asymmetric / symmetric)
+
+    def less(asymmetric: Floats, symmetric_one: Floats) -> float:
+        return 100 * (1 - normalized_rmse(weights, asymmetric) / normalized_rmse(weights, symmetric_one))
+
+    codes, scale, zero = convert(weights)
+    found = less(uniform(weights, 4, K), int4(weights))
+    drafts = less(unpacked(codes, K) * scale + zero, symmetric(weights))
+    format_ = less(ours(weights), ours(weights, method="symmetric"))
+    lanes, three = (normalized_rmse(weights, made) for made in (ours(weights), uniform(weights, 3, K)))
+    number = verdict(claim, found)
+    whole = drafts > 0 and lanes < three
     return Finding(
-        verdict(claim, found, 0.1), "measured",
-        f"RMSE {asymmetric:.1%} asymmetric, {symmetric:.1%} symmetric, per column of N(0,1): {found:.1f}% less. "
-        "Uniform 3 bits have "
-        f"{three:.1%}: that 4+3 beats them holds. Other comparisons need a model.", found,
+        number if number == "refuted" or whole else "reproduced in part", "measured",
+        f"{found:.1f}% less for plain 4 bits a column, which is what they compare; {format_:.1f}% in this format. By "
+        f"the drafts' own converters, packed and unpacked, {abs(drafts):.0f}% {'more' if drafts < 0 else 'less'}. 4+3 "
+        f"has {lanes:.1%}, uniform 3 bits {three:.1%}, both between smallest and largest. Dynamic and static scales "
+        "and sizes of calibration: `ablation.csv` in `docs/evidence`.", found,
     )  # fmt: skip

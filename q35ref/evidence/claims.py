@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final, Literal
 
-Verdict = Literal["reproduced", "refuted", "not testable here"]
+Verdict = Literal["reproduced", "reproduced in part", "refuted", "not testable here"]
 
-Kind = Literal["measured", "simulated", "calculated", "proved", "published", "none"]
-"""How what was found was found: ``proved`` by Lean; ``published`` by others; ``none`` where nothing was."""
+Kind = Literal["measured", "simulated", "calculated", "proved", "published", "read", "none"]
+"""How what was found was found: ``proved`` by Lean; ``published`` by others; ``read`` in what the drafts print;
+``none`` where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Claim:
     unit: str = ""
     value: float | None = None
     """Its main number."""
+    within: float = 0.0
+    """What was found counts as that number if it is off by no more than this part of it."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,16 @@ def audits(name: str) -> Callable[[Auditor], Auditor]:
     return register
 
 
-def verdict(claim: Claim, found: float, tolerance: float) -> Verdict:
-    """Return whether what was found is what is claimed, to a part of it.
+def verdict(claim: Claim, found: float) -> Verdict:
+    """Return whether what was found is what is claimed, within what the claim allows.
 
-    >>> verdict(Claim("x", "", "", "", 10.0), 10.4, 0.05), verdict(Claim("x", "", "", "", 10.0), 11.0, 0.05)
+    >>> claim = Claim("x", "", "", "", 10.0, within=0.05)
+    >>> verdict(claim, 10.4), verdict(claim, 11.0)
     ('reproduced', 'refuted')
     """
     if claim.value is None:
         raise ValueError(f"{claim.id}: expected a claim with a number")
-    return "reproduced" if abs(found - claim.value) <= tolerance * abs(claim.value) else "refuted"
+    return "reproduced" if abs(found - claim.value) <= claim.within * abs(claim.value) else "refuted"
 
 
 def audit(claim: Claim, seed: int = 1) -> Audit:

@@ -1,7 +1,8 @@
 """The drafts' own converter and epilogue, from their description: what they do, not what the format asks.
 
 Per column ``scale = (max - min) / 15`` (1 where that is 0), ``zero = min + 8 scale``, ``q = clip(rint((w - zero) /
-scale), -8, 7)`` in *both* lanes, and the byte ``(q_even mod 16) << 3 | (q_odd mod 8)``. INT4 beside it: ``scale =
+scale), -8, 7)`` in *both* lanes, and the byte ``(q_even mod 16) << 3 | (q_odd mod 8)``. A second converter: ``scale =
+absmax / 3``, no zero, integers clipped to [-8, 7] in even rows and [-4, 3] in odd ones. INT4 beside them: ``scale =
 absmax / 7``. The kernel's epilogue: ``(acc + offset) scale``.
 """
 
@@ -40,6 +41,15 @@ def unpacked(codes: NDArray[np.uint8], k: int) -> NDArray[np.int64]:
     wide, narrow = (codes >> 3).astype(np.int64), (codes & 7).astype(np.int64)
     pairs = np.stack([(wide + 8) % 16 - 8, (narrow + 4) % 8 - 4], axis=1)
     return pairs.reshape(-1, codes.shape[1])[:k]
+
+
+def symmetric(weights: Floats) -> Floats:
+    """Return weights restored from the drafts' second converter, a scale a column and no zero."""
+    scale = np.abs(weights).max(axis=0) / 3
+    scale = np.where(scale > 0, scale, 1.0)
+    odd = (np.arange(len(weights)) % 2)[:, None]
+    restored: Floats = scale * np.clip(np.rint(weights / scale), np.where(odd, -4, -8), np.where(odd, 3, 7))
+    return restored
 
 
 def int4(weights: Floats) -> Floats:

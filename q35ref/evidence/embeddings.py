@@ -19,7 +19,7 @@ from q35ref.evidence.grids import uniform
 from q35ref.evidence.kquants import TYPES, NoPeer, k_quantize, require_peer
 from q35ref.evidence.linears import packed_linear, restored_linear, static_scale
 from q35ref.evidence.minilm import Encoder, Linear
-from q35ref.evidence.outputs import Made, made_by
+from q35ref.evidence.outputs import Made, made_by, uniform_as_ours
 from q35ref.reference.calibration import METHODS, Method
 from q35ref.tensor import dequantize, quantize
 
@@ -30,6 +30,11 @@ DYNAMIC: Final = "int8 dynamic"
 
 UNIFORM: Final = {"uniform 3-bit": 3, "uniform 4-bit": 4}
 """Grids without lanes, and their bits."""
+
+FEEDBACK: Final = "feedback"
+
+FED_BACK: Final = {"uniform 3-bit": 128, "uniform 4-bit": 0}
+"""Plain grids that are filled with feedback too, and their groups: bits a weight on either side of the lanes'."""
 
 POLICIES_RUN: Final = ("clip, ordered", "weighted clip, ordered", "feedback", "feedback, ordered")
 """Policies whose embeddings are measured."""
@@ -96,6 +101,8 @@ def settings(calibration_sizes: Sequence[int], *, quick: bool = False, peers: bo
     for grid in UNIFORM:
         for group in (128,) if quick else (0, 128):
             made += [Setting("grid", grid, method, group) for method in methods]
+    if not quick:
+        made += [Setting("grid", grid, FEEDBACK, group, 0, DYNAMIC, most) for grid, group in FED_BACK.items()]
     names = (QUICK_POLICY,) if quick else POLICIES_RUN
     made += [Setting("policy", "4+3", name, 0, 2, DYNAMIC, most) for name in names]
     if peers:
@@ -210,6 +217,10 @@ def _plug_one(matrix: Float32, setting: Setting, statistics: Statistics | None) 
     if setting.weights in TYPES:
         peer = k_quantize(matrix, setting.weights, None if statistics is None else statistics.mean_square)
         return restored_linear(peer.weights), peer.bits_per_weight
+    if setting.method == FEEDBACK:
+        assert statistics is not None, "its setting says how many sentences it is calibrated on"
+        fed = uniform_as_ours(matrix, statistics, UNIFORM[setting.weights], setting.group_size)
+        return restored_linear(fed.weights), fed.bits_per_weight
     method, group = _method(setting.method), setting.group_size
     if setting.weights in UNIFORM:
         restored = uniform(matrix, UNIFORM[setting.weights], group, method)

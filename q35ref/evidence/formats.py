@@ -125,8 +125,9 @@ def own_formats(groups: tuple[int, ...] = GROUPS) -> Iterator[Format]:
     yield Format("INT8", 0, integers(8, 0, "symmetric"))
     for group_size in groups:
         yield Format("INT4 symmetric", group_size, integers(4, group_size, "symmetric"))
-        yield Format("INT4 asymmetric", group_size, integers(4, group_size, "minmax"))
-        yield Format("3-bit asymmetric", group_size, integers(3, group_size, "minmax"))
+        for bits, name in ((4, "INT4"), (3, "3-bit")):
+            yield Format(f"{name} asymmetric", group_size, integers(bits, group_size, "minmax"))
+            yield Format(f"{name} clip", group_size, integers(bits, group_size, "clip"))
         if group_size:
             yield Format("HQQ 4-bit", group_size, half_quadratic(4, group_size))
             yield Format("HQQ 3-bit", group_size, half_quadratic(3, group_size))

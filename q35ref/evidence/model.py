@@ -25,7 +25,7 @@ QUICK_CALIBRATION: Final = (128,)
 QUICK_LAYERS: Final = (0,)
 """Encoder layers whose matrices a quick run measures output errors on."""
 
-QUICK_POLICIES: Final = ("min-max", "clip", "clip, ordered", QUICK_POLICY, BEST)
+QUICK_POLICIES: Final = ("min-max", "clip", "clip, ordered", "feedback", QUICK_POLICY, BEST)
 
 
 @dataclass(frozen=True)

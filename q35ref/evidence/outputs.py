@@ -5,6 +5,7 @@ The output error is ``||XW - XŴ||_F / ||XW||_F`` over float32 activations ``X``
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,9 +45,9 @@ POLICIES: Final[Mapping[str, Policy]] = {
 """Ways to fill the format, all of them with one scale and offset a column, and narrow gain 2."""
 
 UNIFORM: Final[Mapping[str, Callable[[Float32, Statistics], Restored]]] = {
-    "uniform 3-bit, feedback": lambda w, s: _as_ours(w, s, 3, 0),
-    "uniform 3-bit, feedback, groups of 128": lambda w, s: _as_ours(w, s, 3, 128),
-    "uniform 4-bit, feedback": lambda w, s: _as_ours(w, s, 4, 0),
+    "uniform 3-bit, feedback": lambda w, s: uniform_as_ours(w, s, 3, 0),
+    "uniform 3-bit, feedback, groups of 128": lambda w, s: uniform_as_ours(w, s, 3, 128),
+    "uniform 4-bit, feedback": lambda w, s: uniform_as_ours(w, s, 4, 0),
     "GPTQ 4-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 4, 128),
     "GPTQ 3-bit, groups of 128": lambda w, s: uniform_with_feedback(w, s.gram, 3, 128),
     "AWQ 4-bit, groups of 128": lambda w, s: activation_aware(w, s, 4, 128),
@@ -63,7 +64,20 @@ BEST: Final = "feedback, ordered"
 PEERS: Final = ("Q3_K", "Q3_K, importance matrix", "Q4_K", "Q4_K, importance matrix")
 
 
-def _as_ours(weights: Float32, statistics: Statistics, bits: int, group_size: int) -> Restored:
+def published_bits(policy: str) -> Fraction | None:
+    """Return the bits a weight of GPTQ or AWQ as they are published: a float16 scale and an integer zero a group.
+
+    >>> published_bits("GPTQ 4-bit, groups of 128"), published_bits("clip")
+    (Fraction(133, 32), None)
+    """
+    found = re.fullmatch(r"(?:GPTQ|AWQ) (\d)-bit, groups of (\d+)", policy)
+    if found is None:
+        return None
+    bits, group_size = map(int, found.groups())
+    return bits + Fraction(16 + bits, group_size)
+
+
+def uniform_as_ours(weights: Float32, statistics: Statistics, bits: int, group_size: int) -> Restored:
     """Fill a uniform grid as ``feedback`` fills this format's: the same start, damping and rounds."""
     return uniform_with_feedback(weights, statistics.gram, bits, group_size, "clip", damping=DAMPING, rounds=ROUNDS)
 
@@ -79,7 +93,7 @@ class OutputRow:
     bits_per_weight: Fraction
     """True bits a weight: codes, parameters, stored order, padding."""
     nominal_bits: Fraction
-    """A peer's bits a weight where K is a multiple of its block; for the format itself the true ones."""
+    """Bits a weight as a peer's makers store it, K a multiple of its block; for the format itself the true ones."""
     output_error: float
     """``||XW - XŴ||_F / ||XW||_F`` on held-out activations."""
     normalized_rmse: float
@@ -155,7 +169,8 @@ def output_rows(
             rows.append(row(policy, ordered.restored(), ordered.bits_per_weight, ordered.bits_per_weight))
         for policy, fill in UNIFORM.items():
             found = fill(weights, statistics)
-            rows.append(row(policy, found.weights, found.bits_per_weight, found.bits_per_weight))
+            nominal = published_bits(policy) or found.bits_per_weight
+            rows.append(row(policy, found.weights, found.bits_per_weight, nominal))
         for policy in peers:
             kind, _, weighted = policy.partition(", ")
             peer = k_quantize(weights, kind, statistics.mean_square if weighted else None)

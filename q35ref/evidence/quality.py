@@ -9,7 +9,7 @@ import numpy as np
 
 from q35ref.backends.protocol import Float32
 from q35ref.checkpoints import Checkpoint, read_weights
-from q35ref.checkpoints.selection import select
+from q35ref.checkpoints.selection import DEFAULT_EXCLUDE, select
 from q35ref.evidence.drafts import normalized_rmse
 from q35ref.evidence.formats import Format
 
@@ -61,9 +61,9 @@ def normal(seed: int, columns: int = SAMPLED) -> Iterator[Matrix]:
 
 
 def trained(path: Path) -> Iterator[Matrix]:
-    """Yield every linear matrix of a checkpoint. Errors: CheckpointError."""
+    """Yield every linear matrix that embeddings pass through, so not the pooler's. Errors: CheckpointError."""
     with Checkpoint(path) as checkpoint:
-        for found in select(checkpoint.plain.values()):
+        for found in select(checkpoint.plain.values(), exclude=(*DEFAULT_EXCLUDE, "pooler.*")):
             yield Matrix("MiniLM", found.name, read_weights(checkpoint, found.name))
 
 
