@@ -128,7 +128,9 @@ def test_every_ablation_that_is_asked_for_has_its_settings() -> None:
         (method, group) for method in ("minmax", "clip") for group in (0, 128)
     }
     for grid in ("uniform 3-bit", "uniform 4-bit"):
-        assert {s.method for s in having(weights=grid, group_size=128)} == {"minmax", "clip", "symmetric"}
+        plain = {s.method for s in having(weights=grid, group_size=128)} - {"feedback"}
+        assert plain == {"minmax", "clip", "symmetric"}
+        assert [s.calibration for s in having(weights=grid, method="feedback")] == [max(CALIBRATION_SIZES)]
     assert [s.method for s in having(ablation="policy")] == list(POLICIES_RUN)
     assert set(POLICIES_RUN) <= set(POLICIES)
     assert len(having(ablation="peer")) == 4
