@@ -1,5 +1,6 @@
 """The command: exit statuses, clear errors, and what it prints."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -41,6 +42,26 @@ def test_quiet_prints_failures_and_the_summary_only() -> None:
     assert lines[0].startswith("FAIL quantize.integers")
     assert "quantize.refuses_nonfinite" not in "".join(lines)
     assert lines[-1].endswith("does not conform")
+
+
+def test_what_fails_early_is_printed_with_its_findings_once_and_its_counts_after_that() -> None:
+    lines = run("check", WRAPS, "--only", "quantize.*").output.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("FAIL"))
+    assert lines[first].endswith("so far)")
+    assert first == 0
+    after = [line for line in lines[first + 1 :] if line.startswith("FAIL")]
+    assert len(after) == 1
+    assert "quantize.integers: told of above, " in after[0]
+    assert sum("the smallest input found" in line for line in lines) == 1
+
+
+def test_a_finding_past_the_limit_is_never_told_of_above(monkeypatch: pytest.MonkeyPatch) -> None:
+    command = importlib.import_module("q35ref.cli.check")  # the package's name for it is the command
+    monkeypatch.setattr(command, "MOST_FINDINGS", 1)
+    done = run("check", "python:q35ref.oracle.bugs:FieldShift", "--only", "pack.*", "--only", "unpack.*")
+    assert sum("the smallest input found" in line for line in done.output.splitlines()) == 1
+    assert done.output.count("told of above") == 1
+    assert done.output.count("broke it; not written out: value") == 2  # when it is seen, and at the end
 
 
 def test_reports_are_written(tmp_path: Path) -> None:

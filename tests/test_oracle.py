@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,53 @@ def test_a_result_told_of_before_is_printed_without_its_findings() -> None:
     assert "the smallest input found:" in first
     assert second.splitlines() == [second]
     assert second.startswith(f"FAIL quantize_activations.scale: told of above, {result.failures} of {result.cases}")
+
+
+class Counted(NumpyBackend):
+    """Which weights it was asked to quantize, and how often."""
+
+    def __init__(self, wrong_from: int) -> None:
+        self.asked: Counter[bytes] = Counter()
+        self.wrong_from = wrong_from
+
+    def quantize(self, w: Any, scale: Any, offset: Any, group_size: int, narrow_gain: int) -> Any:
+        arguments = (w, scale, offset, np.array([group_size, narrow_gain]))
+        self.asked[b"".join(array.tobytes() for array in arguments)] += 1
+        q = super().quantize(w, scale, offset, group_size, narrow_gain)
+        return -q if len(w) >= self.wrong_from else q
+
+
+def test_each_problem_is_asked_once_whether_it_comes_early_or_not() -> None:
+    """Twice, for the calls are compared; more often only where two problems are the same."""
+    kernel = Counted(wrong_from=10**9)
+    report = check(kernel, only=["quantize.integers"])
+    posed = list(problems("quantize", 1, 1))
+    assert report.results[0].cases == len(posed)
+    assert kernel.asked.total() == 2 * len(posed)
+
+
+def test_what_fails_on_late_problems_alone_is_found_too() -> None:
+    early: list[Result] = []
+    kernel = Counted(wrong_from=900)
+    report = check(kernel, only=["quantize.integers"], on_early=early.append)
+    assert early == []
+    assert report.failures[0].failures > 0
+
+
+def test_a_class_of_bad_behaviour_is_named_for_a_wrong_result_only_where_it_shows() -> None:
+    class FlipsAndWrites(NumpyBackend):
+        """Changes its input on one shape; its results are wrong on all, in a way of no class."""
+
+        def pack(self, q: Any, layout: Any) -> Any:
+            packed = super().pack(q, layout)
+            if q.shape[0] > 900:
+                q[0, 0] = 0
+            return packed ^ np.uint8(0x15)
+
+    report = check(FlipsAndWrites(), only=["pack.*"])
+    found = {result.name: result.findings for result in report.failures}
+    assert "InputModified" in found["pack.behaves"][0].bugs
+    assert found["pack.bytes"][0].bugs == ()
 
 
 class Odd(NumpyBackend):

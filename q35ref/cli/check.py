@@ -95,8 +95,9 @@ def check(
         nonlocal left
         if not quiet or result.status == "failed":
             click.echo(result.to_text(left, so_far=so_far, told=told[result.name]))
-        left = max(0, left - (len(result.findings) - told[result.name]))
-        told[result.name] = len(result.findings)
+        written = min(left, len(result.findings) - told[result.name])
+        left -= written
+        told[result.name] += written
 
     if abi != DEFAULTS.abi and not target.startswith("c:"):
         raise UsageProblem(f"--abi {abi}: expected a target c:PATH, got {target!r}")

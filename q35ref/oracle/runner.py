@@ -328,7 +328,7 @@ class _Runner:
             bugs = shown or ("KeptState",)
         else:
             calls = [(witness.problem, witness.outcome) for witness in (*failed, smallest)]
-            bugs = explain(rule, [*calls, *kept]) or shown
+            bugs = explain(rule, [*calls, *kept]) or (shown if self._behaves_ill(smallest.problem) else ())
         found = smallest.mismatch
         return Finding(
             kind,
@@ -341,6 +341,11 @@ class _Runner:
             note,
             smallest.problem.input_size,
         )
+
+    def _behaves_ill(self, problem: Problem) -> bool:
+        """Whether the kernel, asked a problem, does something else than to give a wrong result."""
+        posed = self._posed(problem)
+        return posed is not None and bool(self.kernel.call(posed).faults)
 
     def _note(self, rule: Rule, smallest: Witness, again: bool) -> tuple[str, bool]:
         """Return what is to be known of a finding, and whether it comes from what the kernel keeps between calls."""
