@@ -11,12 +11,14 @@ CONSTRAINTS := $(ROOT)/ci/constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples bench lock clean
+.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
 	@echo "make test       install, and run everything that must hold"
-	@echo "make lint, unit, conformance, contracts, proofs, vectors, claims, examples: its parts"
+	@echo "make lint, unit, conformance, contracts, proofs, vectors, claims, examples, docs: its parts"
+	@echo "make dist       build wheel and sdist, install both into empty environments, and try them"
+	@echo "make linkcheck  ask whether the pages that the documentation links to are there (a network)"
 	@echo "make bench      speed, as ratios to ggml, NumPy and memory in the same run"
 	@echo "make lock       renew ci/constraints.txt"
 
@@ -34,7 +36,7 @@ $(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) $(KERNEL) | $(BIN)/
 	$(PIP) install -e "$(ROOT)"
 	@touch "$@"
 
-$(VENV)/installed-test $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
+$(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
 	$(PIP) install -e "$(ROOT)[$*]"
 	@touch "$@"
 
@@ -46,7 +48,7 @@ $(VENV)/installed-weights: | $(VENV)/installed-run
 demo: $(VENV)/installed-run $(VENV)/installed-weights
 	$(BIN)/q35ref demo
 
-test: lint unit conformance contracts proofs vectors claims examples
+test: lint unit conformance contracts proofs vectors claims examples docs
 
 lint: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy
@@ -83,8 +85,24 @@ claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.claims_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.evidence_page --check
 
+PAGES := README.md $(addprefix docs/,index.md tutorial.md howto/*.md reference/format.md)
+
 examples: $(VENV)/installed-test
-	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme README.md
+	cd "$(ROOT)" && $(BIN)/python -m tools.run_readme $(PAGES)
+
+# A link that leads nowhere, a page that no table of contents has and a public name without a description are errors.
+SPHINX = $(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --doctree-dir build/doctrees
+
+docs: $(VENV)/installed-docs
+	cd "$(ROOT)" && rm -rf build/site && $(SPHINX) --builder html docs build/site
+	cd "$(ROOT)" && $(BIN)/python -m tools.docs.site build/site
+
+# Of pages outside, which is no business of a change: nightly.
+linkcheck: $(VENV)/installed-docs
+	cd "$(ROOT)" && $(SPHINX) --builder linkcheck docs build/linkcheck
+
+dist: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.check_distribution --keep dist
 
 # BENCH="--section gemv --rounds 5" chooses; BENCH=--help lists what there is.
 bench: $(VENV)/installed-bench
@@ -93,7 +111,7 @@ bench: $(VENV)/installed-bench
 lock: $(BIN)/python
 	PIP_CONSTRAINT= $(PIP) install uv
 	cd "$(ROOT)" && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	    --extra test --extra bench --extra evidence pyproject.toml ci/build.in -o ci/constraints.txt
+	    --extra test --extra bench --extra evidence --extra docs pyproject.toml ci/build.in -o ci/constraints.txt
 
 clean:
-	rm -rf "$(VENV)"
+	rm -rf "$(VENV)" "$(ROOT)/build" "$(ROOT)/dist"

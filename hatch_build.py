@@ -5,6 +5,7 @@
 
 import importlib.util
 import os
+import platform
 import sysconfig
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,12 @@ def kernel_builder(root: Path) -> ModuleType:
     return module
 
 
+def platform_tag() -> str:
+    """Return the platform of what a compiler makes here: one processor, even where macOS has a Python for two."""
+    name = sysconfig.get_platform().replace("universal2", platform.machine())
+    return name.replace("-", "_").replace(".", "_")
+
+
 class CustomBuildHook(BuildHookInterface[Any]):
     """The library is loaded with ctypes: one wheel a platform, for every Python."""
 
@@ -38,5 +45,5 @@ class CustomBuildHook(BuildHookInterface[Any]):
             self.app.display_warning(f"q35ref without its native kernel: {error}")
             return
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        build_data["tag"] = f"py3-none-{platform_tag()}"
         build_data["artifacts"].append(library.relative_to(self.root).as_posix())

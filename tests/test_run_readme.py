@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tools.run_readme import main, run
+from tools.run_readme import lacking, main, run
 
 
 def block(language: str, text: str) -> str:
@@ -23,6 +23,7 @@ def block(language: str, text: str) -> str:
         (block("console", "$ exit 3\n# exit status 3"), 0),
         (block("console", "$ true\n# exit status 1"), 1),
         (block("console", "$ echo kept > file\n$ cat file\nkept"), 0),
+        (block("console", "$ cat > file <<END\n> one\n>\n> END\n$ wc -l < file\n2"), 0),
         (block("python", ">>> 1 + 1\n2"), 0),
         (block("python", ">>> 1 + 1\n3"), 1),
     ],
@@ -35,7 +36,39 @@ def test_a_wrong_example_is_found(text: str, wrong: int, tmp_path: Path) -> None
     assert CliRunner().invoke(main, [str(page)]).exit_code == wrong
 
 
+def test_a_python_block_has_the_names_of_those_above(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(block("python", ">>> two = 2") + block("python", ">>> two\n2"))
+    assert run(page) == (2, [])
+    page.write_text(block("python", ">>> two\n2"))
+    assert len(run(page)[1]) == 1
+
+
 def test_a_page_without_examples_fails(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(block("text", "$ false"))
+    assert CliRunner().invoke(main, [str(page)]).exit_code == 1
+
+
+def setting(program: str, folder: str = "examples/pipe") -> str:
+    return f"<!-- The examples are run in a copy of {folder}, if {program} is on the path. -->\n\n"
+
+
+def test_a_page_is_run_in_a_copy_of_the_folder_that_it_names(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(setting("bash") + block("console", "$ ls client.py\nclient.py\n$ rm client.py"))
+    assert run(page) == (1, [])
+    assert run(page) == (1, [])
+    page.write_text(setting("bash", "examples/none") + block("console", "$ true"))
+    with pytest.raises(FileNotFoundError, match="examples/none"):
+        run(page)
+
+
+def test_a_page_whose_program_is_not_there_is_left_out_and_said_so(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(setting("no-such-program") + block("console", "$ false"))
+    assert lacking(page) == "no-such-program"
+    told = CliRunner().invoke(main, [str(page)])
+    assert (told.exit_code, told.output) == (0, f"{page}: not run: no-such-program is not on the path\n")
+    page.write_text(setting("bash") + block("console", "$ false"))
     assert CliRunner().invoke(main, [str(page)]).exit_code == 1

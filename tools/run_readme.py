@@ -5,23 +5,39 @@
 A block fenced as ``console`` holds commands after ``$ `` (further lines after ``> ``) and, beneath each, what it
 prints: an exact line, or one with ``...`` where anything may stand; a line ``...`` alone stands for any lines. A
 command must exit with 0 unless the block ends in ``# exit status N``. A block fenced as ``python`` that holds
-``>>>`` is run as a doctest. All blocks of a file share one empty folder. Blocks fenced otherwise are not run.
+``>>>`` is run as a doctest, and may use the names of those above. Blocks fenced otherwise are not run.
+
+All blocks of a file share one folder, which is empty at first; or a copy of one of the repository's, and none is run
+where a program is not there, if the file says so by a comment of this form:
+
+    <!-- The examples are run in a copy of examples/fortran, if gfortran is on the path. -->
 """
 
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A fenced block: its language and text."""
+
+SETTING = re.compile(r"^<!-- The examples are run in a copy of (\S+), if (\S+) is on the path\. -->$", re.MULTILINE)
+"""What a file says of the folder and the program that its examples need."""
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Where such folders are named from."""
+
+MADE = (".venv", "*.so", "*.vvp", "*.vmfb", "vectors", "__pycache__")
+"""What is not copied: what examples make."""
 
 CONTINUED = "> "
 """What the further lines of a command begin with."""
@@ -47,8 +63,8 @@ def commands(block: str) -> Iterator[Command]:
     """
     for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
         text, *lines = part.rstrip("\n").split("\n")
-        while lines and lines[0].startswith(CONTINUED):
-            text += "\n" + lines.pop(0).removeprefix(CONTINUED)
+        while lines and (lines[0].startswith(CONTINUED) or lines[0] == CONTINUED.rstrip()):
+            text += "\n" + lines.pop(0)[len(CONTINUED) :]
         status = 0
         if lines and (found := re.fullmatch(r"# exit status (\d+)", lines[-1])):
             status = int(found[1])
@@ -94,24 +110,35 @@ def run_console(block: str, folder: str) -> list[str]:
     return wrong
 
 
-def run_doctest(block: str, name: str) -> list[str]:
-    """Run a Python block's examples; return what is wrong with them."""
-    test = doctest.DocTestParser().get_doctest(block, {}, name, name, 0)
+def run_doctest(block: str, name: str, names: dict[str, Any]) -> list[str]:
+    """Run a Python block's examples with the names of earlier ones, and keep theirs; return what is wrong with them."""
+    test = doctest.DocTestParser().get_doctest(block, names, name, name, 0)
     wrong: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=wrong.append)
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=wrong.append, clear_globs=False)
+    names.update(test.globs)
     return ["".join(wrong)] if wrong else []
 
 
+def lacking(path: Path) -> str:
+    """Return the program that a file's examples need and that is not there, or nothing."""
+    found = SETTING.search(path.read_text())
+    return found[2] if found and shutil.which(found[2]) is None else ""
+
+
 def run(path: Path) -> tuple[int, list[str]]:
-    """Run a file's examples; return how many blocks were run, and what is wrong with them."""
+    """Run a file's examples; return how many blocks were run, and what is wrong with them. Errors: OSError."""
     count = 0
     wrong: list[str] = []
+    names: dict[str, Any] = {}
+    text = path.read_text()
     with tempfile.TemporaryDirectory() as folder:
-        for language, block in FENCE.findall(path.read_text()):
+        if found := SETTING.search(text):
+            shutil.copytree(ROOT / found[1], folder, ignore=shutil.ignore_patterns(*MADE), dirs_exist_ok=True)
+        for language, block in FENCE.findall(text):
             if language == "console":
                 count, wrong = count + 1, wrong + run_console(block, folder)
             elif language == "python" and ">>>" in block:
-                count, wrong = count + 1, wrong + run_doctest(block, str(path))
+                count, wrong = count + 1, wrong + run_doctest(block, str(path), names)
     return count, wrong
 
 
@@ -121,6 +148,9 @@ def main(files: tuple[Path, ...]) -> None:
     """Run the examples of FILES; exit with 1 if one is wrong, or if a file has none."""
     failed = False
     for path in files:
+        if lack := lacking(path):
+            click.echo(f"{path}: not run: {lack} is not on the path")
+            continue
         count, wrong = run(path)
         for text in wrong:
             click.echo(f"{path}: {text}\n", err=True)

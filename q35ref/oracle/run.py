@@ -35,8 +35,8 @@ def check(
     """Check an implementation of the format against the reference.
 
     ``target`` is an object with any of the methods of :class:`q35ref.backends.Backend`, or a name: ``reference``,
-    ``numpy``, ``native``, ``python:MODULE:OBJECT``, ``c:PATH`` or ``pipe:COMMAND``; the last three run in processes of
-    their own, as ``options`` says. The same level and seed give the same problems. An operation that the
+    ``numpy``, ``native``, ``lpu``, ``python:MODULE:OBJECT``, ``c:PATH`` or ``pipe:COMMAND``; the last three run in
+    processes of their own, as ``options`` says. The same level and seed give the same problems. An operation that the
     target lacks is *not checked*, and fails only if ``require`` names it. ``only`` keeps the checks whose names
     match one of its patterns. ``vectors`` names a vector file, or a folder of them, to be replayed instead of the
     oracle's own problems. ``on_result`` is called with each result as it comes: of an operation that fails

@@ -1,5 +1,7 @@
 """For tests of somebody's kernel: strategies for Hypothesis, an assertion, and a pytest plugin.
 
+A test of one's own::
+
     import my_kernel
     from hypothesis import given
     from q35ref.testing import assert_matches_reference, problems

@@ -1,0 +1,1 @@
+"""What the site needs beside Sphinx: links to sources, pages made from code, a check of what was built."""
