@@ -11,7 +11,7 @@ CONSTRAINTS := $(ROOT)/ci/constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench lock clean
+.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench mutation lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
@@ -20,6 +20,7 @@ help:
 	@echo "make dist       build wheel and sdist, install both into empty environments, and try them"
 	@echo "make linkcheck  ask whether the pages that the documentation links to are there (a network)"
 	@echo "make bench      speed, as ratios to ggml, NumPy and memory in the same run"
+	@echo "make mutation   change the sources in small ways; each change must be noticed: hours, for the night"
 	@echo "make lock       renew ci/constraints.txt"
 
 # One stamp a set of packages, renewed when the project's dependencies or their pins change.
@@ -81,6 +82,7 @@ claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.assurance --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.planted.page --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.mutation.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.lpu_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.claims_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.evidence_page --check
@@ -107,6 +109,10 @@ dist: $(VENV)/installed-test
 # BENCH="--section gemv --rounds 5" chooses; BENCH=--help lists what there is.
 bench: $(VENV)/installed-bench
 	cd "$(ROOT)" && $(BIN)/python -m tools.bench $(BENCH)
+
+# MUTATION="--part native --limit 100" chooses; MUTATION=--help lists what there is.
+mutation: $(VENV)/installed-test
+	cd "$(ROOT)" && $(BIN)/python -m tools.mutation $(MUTATION)
 
 lock: $(BIN)/python
 	PIP_CONSTRAINT= $(PIP) install uv

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from q35ref.reference import calibration
 from q35ref.reference.calibration import (
     CLIP_CANDIDATES,
     METHODS,
     Method,
+    Parameters,
     calibrate,
     calibrate_clip,
     calibrate_minmax,
@@ -145,6 +147,26 @@ def test_clip_takes_the_first_best_range_of_its_grid(gain: int) -> None:
     assert calibrate_clip(group, gain) == min(errors)[2]
     if gain == 2:
         assert min(errors)[1] > 0, "the search has nothing to find in this group"
+
+
+def test_clip_tries_the_48_ranges_of_its_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def watched(low: Fraction, high: Fraction) -> Parameters:
+        tried.append((low, high))
+        return parameters_of_range(low, high)
+
+    monkeypatch.setattr(calibration, "parameters_of_range", watched)
+    calibrate_clip([-1.0, 0.5, 3.0])
+    assert tried == [(-1 + Fraction(4 * j, 128), 3 - Fraction(4 * j, 128)) for j in range(48)]
+
+
+def test_clip_looks_at_a_narrow_gain_of_2_unless_told() -> None:
+    group = [-1.0, 0.3, 0.5, 0.0, 0.7, -0.5] * 5 + [4.0]
+    with_1, with_2 = (calibrate_clip(group, gain) for gain in (1, 2))
+    assert calibrate_clip(group) == calibrate(group, "clip") == with_2 != with_1
+    assert squared_error(group, *with_2) == squared_error(group, *with_2, 2) != squared_error(group, *with_2, 1)
+    assert calibrate(group) == calibrate_minmax(group)
 
 
 def test_of_equal_ranges_clip_takes_the_widest() -> None:

@@ -65,6 +65,7 @@ def test_the_lengths_of_groups(k: int, group_size: int, lengths: list[int]) -> N
 
 
 def test_the_number_of_rows_is_bounded_by_int64_only() -> None:
+    assert MAX_SIZE.bit_length() == 63 < (MAX_SIZE + 1).bit_length()
     assert group_count(MAX_SIZE, 16) == 2**59
     with pytest.raises(ValueError, match=f"k: expected 1 to {MAX_SIZE}, got {MAX_SIZE + 1}"):
         group_count(MAX_SIZE + 1, 16)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from q35ref.reference.float32 import OVERFLOW
 from q35ref.reference.lanes import MAX_GROUP_ROWS, group_rows, lane_interval
 from q35ref.reference.matmul import (
     INT32_MAX,
     NO_VERDICT,
+    VERDICT_GROUPS,
     accumulate,
     accumulator_bound,
     exact_output,
@@ -210,9 +212,16 @@ def test_illegal_input_is_refused_by_name(change: dict[str, Any], message: str) 
         matmul_entry(**{**LEGAL, **change})
 
 
+def test_an_output_is_judged_as_long_as_its_bound_is_no_larger_than_its_terms() -> None:
+    """Then nothing overflows where S < 2**127: exact value and error are below 2**127 each."""
+    assert 2 * NO_VERDICT == OVERFLOW == 2**128
+    assert output_bound(VERDICT_GROUPS, Fraction(1)) <= 1 < output_bound(VERDICT_GROUPS + 1, Fraction(1))
+
+
 def test_sums_of_unequal_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="activations: expected 2 values, got 1"):
-        accumulate([1], [1, 1], 2)
+    for activations in ([1], [1, 1, 1]):
+        with pytest.raises(ValueError, match=f"activations: expected 2 values, got {len(activations)}"):
+            accumulate(activations, [1, 1], 2)
     for function in (exact_output, output_magnitude):
         with pytest.raises(ValueError, match="row_sums: expected 1 values, one a group, got 2"):
             function([1], [1, 2], [1.0], [0.0])

@@ -193,6 +193,16 @@ def test_an_illegal_number_is_found_wherever_it_is(isa: str, name: str, argument
             assert native.library.call(name, *passed) == status, place
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("isa", ISAS)
+def test_weights_of_which_none_is_finite_are_refused(isa: str, bad: float) -> None:
+    """A block without an ordinary weight, which would send all of it to exact arithmetic anyway."""
+    w, one = np.full((1, 128), bad, np.float32), np.ones((1, 1), np.float32)
+    with using(isa) as native:
+        status = native.library.call("q35_quantize", w, 128, 1, 0, 2, one, one, np.empty((1, 128), np.int8))
+    assert status == NOT_FINITE
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_a_set_padding_bit_is_refused(isa: str) -> None:
     right = problem(13, 5, 0, 1)

@@ -221,3 +221,13 @@ def test_a_step_that_is_not_positive_is_refused_on_the_grid() -> None:
         quantize_on_grid(weight=1, step=0, offset=0, low=-8, high=7)
     with pytest.raises(ValueError, match="low, high: expected low <= high"):
         quantize_on_grid(weight=1, step=1, offset=0, low=7, high=-8)
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_the_narrow_gain_is_2_unless_told(row: int) -> None:
+    for function in (quantize, error_bound, rounded_error_bound):
+        assert function(5, 1, 0, row) == function(5, 1, 0, row, 2)
+        assert (function(5, 1, 0, row) == function(5, 1, 0, row, 1)) == (row == 0)
+    for restore in (dequantize, rounded_dequantize):
+        assert restore(3, 1, 0, row) == restore(3, 1, 0, row, 2)
+        assert (restore(3, 1, 0, row) == restore(3, 1, 0, row, 1)) == (row == 0)

@@ -43,10 +43,10 @@ class NoCompiler(CompilerError):
     """There is no C compiler."""
 
 
-def sources_digest() -> str:
+def sources_digest(folder: Path = SOURCES) -> str:
     """Return a digest of the sources, by which a library is known to be built from them."""
     digest = hashlib.sha256()
-    for path in sorted([*SOURCES.glob("[!.]*.c"), *SOURCES.glob("[!.]*.h")]):
+    for path in sorted([*folder.glob("[!.]*.c"), *folder.glob("[!.]*.h")]):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -1,0 +1,1 @@
+"""Mutation testing: small changes of the product's sources, each of which some check must notice."""

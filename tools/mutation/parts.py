@@ -1,0 +1,114 @@
+"""What is mutated, and what must notice: for each source file the checks that are run on its mutants, cheapest first.
+
+A mutant that passes one check meets the next; one that passes all of them has survived.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tools.mutation.sources import ROOT
+from tools.mutation.tree import Check
+
+REFERENCE: Final = "q35ref/reference"
+NUMPY: Final = "q35ref/backends/numpy"
+ORACLE: Final = "q35ref/oracle"
+NATIVE: Final = "q35ref/backends/native/src"
+
+REFERENCE_TESTS: Final = (
+    *("lanes", "rounding", "codec", "float32", "quantizer", "calibration", "activations", "matmul"),
+)
+
+NUMPY_TESTS: Final = ("numpy_float32", "backends", "tensor", "quality")
+
+ORACLE_TESTS: Final = (
+    *("oracle", "oracle_slips", "oracle_traps", "report_html", "vectors_replay", "vectors_export"),
+    *("oracle_foreign", "oracle_pipe", "oracle_hostile"),
+)
+
+DIRECTED: Final[dict[str, tuple[str, ...]]] = {
+    "html.py": ("report_html",),
+    "vector.py": ("vectors_replay", "vectors_export"),
+    "replay.py": ("vectors_replay",),
+    "call_files.py": ("vectors_replay", "vectors_export"),
+    "foreign/pipe.py": ("oracle_pipe",),
+    "foreign/script.py": ("oracle_pipe",),
+    "foreign/": ("oracle_foreign",),
+    "bugs/": ("oracle", "oracle_slips"),
+    "": ("oracle", "oracle_traps"),
+}
+"""The tests that a file of the oracle meets first, by how its path begins: the first that fits."""
+
+NATIVE_TESTS: Final = ("native_safety", "native_rows", "native", "native_edges", "native_callers")
+
+
+def tests(*names: str) -> tuple[str, ...]:
+    """Return the paths of tests."""
+    return tuple(f"tests/test_{name}.py" for name in names)
+
+
+def reference_checks(file: str) -> tuple[Check, ...]:
+    """Return the checks of a file of the reference: its own tests and examples, then the laws and the vectors."""
+    stem = Path(file).stem
+    own = Check("pytest", (file, *(tests(stem) if stem in REFERENCE_TESTS else ())))
+    return own, Check("q35ref", ("check", "reference", "--quiet"))
+
+
+def numpy_checks(file: str) -> tuple[Check, ...]:
+    """Return the checks of a file of the NumPy backend: its own tests and examples, then what any kernel meets."""
+    own = Check("pytest", (file, *tests(*NUMPY_TESTS)))
+    return own, Check("q35ref", ("check", "numpy", "--quiet"))
+
+
+def oracle_checks(file: str) -> tuple[Check, ...]:
+    """Return the checks of a file of the oracle: the tests nearest to it, then all of the oracle's."""
+    inside = file.removeprefix(f"{ORACLE}/")
+    near = next(names for start, names in DIRECTED.items() if inside.startswith(start))
+    others = tuple(name for name in ORACLE_TESTS if name not in near)
+    return Check("pytest", (file, *tests(*near))), Check("pytest", tests(*others))
+
+
+def native_checks(file: str) -> tuple[Check, ...]:
+    """Return the checks of a C file: its own tests on every path of this processor, then what any kernel meets.
+
+    The tests that build the kernel once more, with sanitizers or in portable C, would build what is not mutated.
+    """
+    quick = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
+    rest = tuple(name for name in NATIVE_TESTS if name not in quick)
+    own = Check("pytest", (*tests(*quick), "-k", "not portable_c"))
+    return (
+        own,
+        Check("q35ref", ("check", "native", "--quiet")),
+        Check("pytest", (*tests(*rest), "-k", "not portable_c")),
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the product."""
+
+    name: str
+    folder: str
+    patterns: tuple[str, ...]
+    checks: Callable[[str], Sequence[Check]]
+    is_built: bool = False
+    """Whether its mutants are compiled."""
+    root: Path = ROOT
+
+    @property
+    def files(self) -> list[str]:
+        """Its source files, from the project's root."""
+        found = (path for pattern in self.patterns for path in (self.root / self.folder).rglob(pattern))
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
+
+
+PARTS: Final = {
+    part.name: part
+    for part in (
+        Part("reference", REFERENCE, ("*.py",), reference_checks),
+        Part("numpy", NUMPY, ("*.py",), numpy_checks),
+        Part("oracle", ORACLE, ("*.py",), oracle_checks),
+        Part("native", NATIVE, ("[!.]*.c", "[!.]*.h"), native_checks, is_built=True),
+    )
+}
