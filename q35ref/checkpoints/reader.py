@@ -2,12 +2,21 @@
 
 The safetensors library judges the header, and so do we: it lets duplicate keys pass. The tensors' bytes are read
 with plain reads, never through a memory map: when a mapped file is cut short underfoot, the system ends the whole
-process, whereas a read that comes back short is an error with a name.
+process, whereas a read that comes back short is an error with a name. The library maps what it judges, and so gets a
+copy of the header, not the file.
+
+A file that is written to while it is read is refused: its size and its time of last writing are noted before the first
+byte is read and compared after the last. What that cannot see: stores through another process's memory map, whose time
+the system may note much later, and a time of writing that somebody sets back. A file that is replaced by a rename is
+read to its end as it was.
 """
 
+import contextlib
 import io
 import os
 import stat
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +35,18 @@ from q35ref.tensor import QuantizedTensor
 
 CHUNK: Final = 1 << 20
 """Bytes that are copied at a time."""
+
+FILE_CLOCK: Final = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
+"""The clock that gives files their times; on Linux it is CLOCK_REALTIME_COARSE, which ticks every 1 to 10 ms."""
+
+LONGEST_TICK: Final = 20_000_000
+"""Nanoseconds. A time farther in the future is no time that the next write will have."""
+
+PATIENCE: Final = 100
+"""Milliseconds to wait for a writer that is at work."""
+
+DESCRIPTORS: Final = "/proc/self/fd"
+"""Where Linux gives open files names."""
 
 
 class Checkpoint:
@@ -51,7 +72,7 @@ class Checkpoint:
             self._file = io.FileIO(path)
         try:
             with naming(path):
-                self._opened = os.fstat(self._file.fileno())
+                self._opened = self._settled()
                 header = self._read_header()
                 self.tensors, self.metadata = header.tensors, header.metadata
                 self.records = parse_records(self.metadata.pop(METADATA_ENTRY, None))
@@ -134,6 +155,19 @@ class Checkpoint:
         if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
             raise CheckpointError(self.path, "the file was changed while it was read")
 
+    def _settled(self) -> os.stat_result:
+        """Return the file's size and time once any later write would give it another time.
+
+        Two writes in one tick of the clock may give the file the same time; the second one would go unseen.
+        """
+        for _ in range(PATIENCE):
+            found = os.fstat(self._file.fileno())
+            ahead = found.st_mtime_ns - time.clock_gettime_ns(FILE_CLOCK)
+            if not 0 <= ahead < LONGEST_TICK:
+                return found
+            time.sleep(0.001)
+        raise CheckpointError(self.path, "the file is being written to")
+
     def _read_header(self) -> Header:
         size = self.file_bytes
         if size < LENGTH_BYTES:
@@ -146,18 +180,19 @@ class Checkpoint:
                 f"expected a header of at most {min(MAX_HEADER, size - LENGTH_BYTES)} bytes, got a length of {length}:"
                 " the file is cut short or no safetensors file"
             )
-        self._ask_library()
         text = bytearray(length)
         self._fill("header", memoryview(text), 0, base=LENGTH_BYTES)
+        self._ask_library(prefix + text)
         self._data = LENGTH_BYTES + length
         return parse_header(text.decode(), size - self._data)
 
-    def _ask_library(self) -> None:
-        try:
-            with safetensors.safe_open(self.path, framework="np"):
-                pass
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"expected a safetensors file: {printable(str(error))}") from error
+    def _ask_library(self, header: bytearray) -> None:
+        with _header_alone(self.path, header, self.file_bytes) as path:
+            try:
+                with safetensors.safe_open(path, framework="np"):
+                    pass
+            except safetensors.SafetensorError as error:
+                raise ValueError(f"expected a safetensors file: {printable(str(error))}") from error
 
     def _fill(self, name: str, target: memoryview, start: int, base: int | None = None) -> None:
         """Fill ``target`` with a tensor's bytes from ``start`` on."""
@@ -169,3 +204,21 @@ class Checkpoint:
                 if not count:
                     raise ValueError("the file was cut short while it was read")
                 done += count
+
+
+@contextlib.contextmanager
+def _header_alone(path: str, header: bytearray, size: int) -> Iterator[str]:
+    """Yield the name of a file in memory with this header and this size, empty else; or ``path`` where there is none.
+
+    Nobody can cut it short, and its empty part takes no memory.
+    """
+    with contextlib.ExitStack() as stack:
+        name = path
+        if hasattr(os, "memfd_create") and Path(DESCRIPTORS).is_dir():
+            with contextlib.suppress(OSError):  # no more descriptors, or a limit on the size of files
+                copy = os.memfd_create("header")
+                stack.callback(os.close, copy)
+                if os.write(copy, header) == len(header):
+                    os.truncate(copy, size)
+                    name = f"{DESCRIPTORS}/{copy}"
+        yield name

@@ -10,6 +10,7 @@ from q35ref.cli.doctor import doctor
 from q35ref.cli.evidence import evidence
 from q35ref.cli.explain import explain
 from q35ref.cli.lpu import lpu
+from q35ref.cli.soak import soak
 from q35ref.cli.vectors import vectors
 from q35ref.version import __version__
 
@@ -20,5 +21,5 @@ def main() -> None:
     """Reference and conformance oracle for the 3.5-bit (4+3) weight format."""
 
 
-for command in (demo, quantize, dequantize, inspect, check, vectors, explain, lpu, claims, evidence, doctor):
+for command in (demo, quantize, dequantize, inspect, check, soak, vectors, explain, lpu, claims, evidence, doctor):
     main.add_command(command)

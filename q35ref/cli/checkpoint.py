@@ -61,6 +61,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except CheckpointError as error:
             raise UsageProblem(str(error)) from error
+        except OSError as error:  # files name themselves: this is standard output
+            raise UsageProblem(f"standard output: {error.strerror}; what was to be written to a file is") from error
         except MemoryError as error:
             raise UsageProblem(f"not enough memory for the largest tensor: {error}") from error
         except KeyboardInterrupt:
