@@ -138,13 +138,17 @@ def files(folder: Path) -> list[Path]:
 
 
 def shown(path: Path) -> str:
-    """Return a text file in colours, with a number and an anchor ``L-7`` for each line."""
+    """Return a text file in colours, with a number and an anchor ``L-7`` for each line; of other files the size."""
     try:
         lexer = get_lexer_for_filename(path.name)
     except ClassNotFound:
         lexer = TextLexer()
     style = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=True, wrapcode=True)
-    return str(highlight(path.read_text("utf-8"), lexer, style))
+    try:
+        text = path.read_text("utf-8")
+    except UnicodeDecodeError:
+        return f"<p>No text: {path.stat().st_size:,} bytes.</p>"
+    return str(highlight(text, lexer, style))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
