@@ -11,7 +11,7 @@ CONSTRAINTS := $(ROOT)/ci/constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench mutation lock clean
+.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench fuzz mutation lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
@@ -21,6 +21,7 @@ help:
 	@echo "make linkcheck  ask whether the pages that the documentation links to are there (a network)"
 	@echo "make bench      speed, as ratios to ggml, NumPy and memory in the same run"
 	@echo "make mutation   change the sources in small ways; each change must be noticed: hours, for the night"
+	@echo "make fuzz       fuzz all readers and the C entry points for a while, led by coverage where that can be had"
 	@echo "make lock       renew ci/constraints.txt"
 
 # One stamp a set of packages, renewed when the project's dependencies or their pins change.
@@ -37,7 +38,7 @@ $(VENV)/installed-run: $(ROOT)/pyproject.toml $(CONSTRAINTS) $(KERNEL) | $(BIN)/
 	$(PIP) install -e "$(ROOT)"
 	@touch "$@"
 
-$(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-bench: $(VENV)/installed-%: $(VENV)/installed-run
+$(VENV)/installed-test $(VENV)/installed-docs $(VENV)/installed-bench $(VENV)/installed-fuzz: $(VENV)/installed-%: $(VENV)/installed-run
 	$(PIP) install -e "$(ROOT)[$*]"
 	@touch "$@"
 
@@ -115,10 +116,15 @@ bench: $(VENV)/installed-bench
 mutation: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.mutation $(MUTATION)
 
+# FUZZ="--seconds 600" is for the night; FUZZ=--help lists what there is.
+FUZZ ?= --seconds 20
+fuzz: $(VENV)/installed-fuzz
+	cd "$(ROOT)" && $(BIN)/python -m tools.fuzz $(FUZZ)
+
 lock: $(BIN)/python
 	PIP_CONSTRAINT= $(PIP) install uv
 	cd "$(ROOT)" && $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade \
-	    --extra test --extra bench --extra evidence --extra docs pyproject.toml ci/build.in -o ci/constraints.txt
+	    --extra test --extra bench --extra evidence --extra docs --extra fuzz pyproject.toml ci/build.in -o ci/constraints.txt
 
 clean:
 	rm -rf "$(VENV)" "$(ROOT)/build" "$(ROOT)/dist"

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 StrPath = str | os.PathLike[str]
 """A path, as :func:`open` takes it."""
 
+MOST_TEXT = 600
+"""Characters of an error's text: a name in a file may be as long as the file."""
+
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the system says when a file cannot grow."""
 
@@ -21,7 +24,11 @@ class CheckpointError(ValueError):
         self.problem = problem
 
     def __str__(self) -> str:
-        return f"{printable(self.path)}: {self.problem}"
+        return _cut(printable(_cut(f"{printable(self.path)}: {self.problem}")))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT // 2]}...{text[-MOST_TEXT // 2 :]}"
 
 
 def printable(text: str) -> str:

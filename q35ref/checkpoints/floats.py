@@ -1,13 +1,12 @@
 """The bytes of float tensors to float32 and back, also for bfloat16, which NumPy does not have."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from q35ref.backends.protocol import Float32, UInt8
-from q35ref.backends.validate import require_finite
-from q35ref.tensor import to_float32
 
 FLOAT_DTYPES: Final = ("F64", "F32", "F16", "BF16")
 """The dtypes that can be quantized, and restored to."""
@@ -27,12 +26,34 @@ def decode(name: str, raw: UInt8, dtype: str, shape: tuple[int, ...]) -> Float32
     >>> decode("a", np.array([0xC0, 0x3F], np.uint8), "BF16", (1,)).tolist()
     [1.5]
     """
-    values: NDArray[Any] = raw.view(STORED[dtype]).reshape(shape)
-    if dtype == "BF16":
-        values = (values.astype(np.uint32) << 16).view(np.float32)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    require_finite(name, values)
-    return to_float32(name, values)
+    return decode_pieces(name, [raw.data], dtype, shape)
+
+
+def decode_pieces(name: str, pieces: Iterable[memoryview], dtype: str, shape: tuple[int, ...]) -> Float32:
+    """Return what :func:`decode` does for bytes that come piece by piece, whole numbers in each.
+
+    Beside the result, memory is taken for one piece alone.
+    """
+    try:
+        result = np.empty(shape, np.float32)
+    except (ValueError, OverflowError) as error:  # without elements it may be as long as it likes
+        raise ValueError(f"{name}: expected a shape that an array can have, got {list(shape)}: {error}") from error
+    values, done = result.reshape(-1), 0
+    for piece in pieces:
+        numbers: NDArray[Any] = np.frombuffer(piece, STORED[dtype])
+        place = values[done : done + len(numbers)]
+        if dtype == "BF16":
+            np.left_shift(numbers, 16, out=place.view(np.uint32), dtype=np.uint32)
+            numbers = place
+        with np.errstate(over="ignore", under="ignore"):
+            place[...] = numbers
+        for expected, found in (("finite numbers", numbers), ("numbers that fit float32", place)):
+            if not np.isfinite(found).all():
+                first = int(np.flatnonzero(~np.isfinite(found))[0])
+                index = [int(i) for i in np.unravel_index(done + first, shape)]
+                raise ValueError(f"{name}: expected {expected}, got {numbers[first]} at {index}")
+        done += len(numbers)
+    return result
 
 
 def encode(name: str, values: Float32, dtype: str) -> UInt8:

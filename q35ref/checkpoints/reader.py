@@ -25,16 +25,20 @@ from typing import Final, Self
 import numpy as np
 import safetensors
 
-from q35ref.backends import get
 from q35ref.backends.protocol import Float32, UInt8
 from q35ref.checkpoints.errors import CheckpointError, StrPath, naming, printable
-from q35ref.checkpoints.floats import FLOAT_DTYPES, decode
+from q35ref.checkpoints.floats import FLOAT_DTYPES, decode_pieces
 from q35ref.checkpoints.header import LENGTH_BYTES, MAX_HEADER, Header, TensorInfo, parse_header
 from q35ref.checkpoints.schema import METADATA_ENTRY, TensorRecord, check_parts, parse_records
-from q35ref.tensor import QuantizedTensor
+from q35ref.reference.codec import pair_count
+from q35ref.reference.lanes import Layout
+from q35ref.tensor import CODE_BITS, QuantizedTensor
 
 CHUNK: Final = 1 << 20
-"""Bytes that are copied at a time."""
+"""Bytes that are copied at a time: whole numbers of every dtype."""
+
+NARROW_MASK: Final = 7
+"""The bits of a code that are its narrow field."""
 
 FILE_CLOCK: Final = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
 """The clock that gives files their times; on Linux it is CLOCK_REALTIME_COARSE, which ticks every 1 to 10 ms."""
@@ -125,7 +129,7 @@ class Checkpoint:
             expected = ", ".join(FLOAT_DTYPES)
             raise CheckpointError(self.path, f"tensor {printable(name)}: expected {expected}, got {tensor.dtype}")
         with naming(self.path):
-            return decode(f"tensor {printable(name)}", self.raw(name), tensor.dtype, tensor.shape)
+            return decode_pieces(f"tensor {printable(name)}", self.chunks(name), tensor.dtype, tensor.shape)
 
     def read_quantized(self, name: str) -> QuantizedTensor:
         """Return a quantized tensor, checked: codes below 128, padding clear, parameters finite, scales > 0."""
@@ -145,7 +149,7 @@ class Checkpoint:
                 record.layout,
             )
             # A matmul ignores this field; in a file it says that the record tells fewer rows than were stored.
-            if record.k % 2 and get("numpy").unpack(packed, record.k + 1, record.layout)[-1].any():
+            if record.k % 2 and _last_fields(packed, record.k, record.layout).any():
                 raise ValueError(f"expected 0 in the field after the last of {record.k} rows")
             return tensor
 
@@ -180,11 +184,13 @@ class Checkpoint:
                 f"expected a header of at most {min(MAX_HEADER, size - LENGTH_BYTES)} bytes, got a length of {length}:"
                 " the file is cut short or no safetensors file"
             )
-        text = bytearray(length)
-        self._fill("header", memoryview(text), 0, base=LENGTH_BYTES)
-        self._ask_library(prefix + text)
+        content = bytearray(length)
+        self._fill("header", memoryview(content), 0, base=LENGTH_BYTES)
+        self._ask_library(prefix + content)
         self._data = LENGTH_BYTES + length
-        return parse_header(text.decode(), size - self._data)
+        text = content.decode()
+        del content
+        return parse_header(text, size - self._data)
 
     def _ask_library(self, header: bytearray) -> None:
         with _header_alone(self.path, header, self.file_bytes) as path:
@@ -222,3 +228,13 @@ def _header_alone(path: str, header: bytearray, size: int) -> Iterator[str]:
                     os.truncate(copy, size)
                     name = f"{DESCRIPTORS}/{copy}"
         yield name
+
+
+def _last_fields(packed: UInt8, k: int, layout: Layout) -> UInt8:
+    """Return the narrow field that is stored after the last row of each column of an odd number of rows."""
+    at, shift = divmod((pair_count(k) - 1) * (CODE_BITS if layout == "dense" else 8), 8)
+    field = packed[:, at].astype(np.uint16)
+    if at + 1 < packed.shape[1]:
+        field |= packed[:, at + 1].astype(np.uint16) << 8
+    fields: UInt8 = (field >> shift & NARROW_MASK).astype(np.uint8)
+    return fields

@@ -31,6 +31,10 @@ SETTINGS: Final = ("k", "layout", "group_size", "narrow_gain", "method")
 """Arguments that are no arrays."""
 
 
+AT_ONCE: Final = 1 << 12
+"""Numbers that are written in decimal together."""
+
+
 def schema_path() -> Path:
     """Return where the published schema stands."""
     return Path(str(files("q35ref.oracle"))) / "calls.schema.json"
@@ -137,13 +141,23 @@ def restored(form: Any, place: str) -> Array:
     digits = 2 * dtype.itemsize
     if len(form["hex"]) != max(0, size * (digits + 1) - 1):
         raise ValueError(f"{place}.hex: expected {size} numbers of {digits} digits for shape {list(shape)}")
-    words = form["hex"].split(" ")
-    if any(len(word) != digits for word in words):
+    if form["hex"].count(" ") != size - 1 or set(form["hex"][digits :: digits + 1]) - {" "}:
         raise ValueError(f"{place}.hex: expected words of {digits} digits")
-    found = np.frombuffer(bytes.fromhex("".join(words)), dtype.newbyteorder(">")).astype(dtype).reshape(shape)
-    if decimal(found) != form["decimal"]:
+    found = np.frombuffer(bytes.fromhex(form["hex"]), dtype.newbyteorder(">")).astype(dtype).reshape(shape)
+    if not _says(form["decimal"], found):
         raise ValueError(f"{place}.decimal: differs from {place}.hex")
     return found
+
+
+def _says(text: str, array: Array) -> bool:
+    """Whether a text is an array's numbers in decimal; some at a time, as each takes far more memory than digits."""
+    numbers, position = array.ravel(), 0
+    for start in range(0, len(numbers), AT_ONCE):
+        part = f"{' ' if start else ''}{decimal(numbers[start : start + AT_ONCE])}"
+        if not text.startswith(part, position):
+            return False
+        position += len(part)
+    return position == len(text)
 
 
 def load(path: Path) -> tuple[str, dict[str, dict[str, str]], list[Vector]]:

@@ -24,6 +24,10 @@ ALIKE = 0.75
 """Of the vectors that failed or bear a class's flag, the share that must be both for the class to be named."""
 
 
+MOST_ROWS = 1 << 22
+"""Rows of all patterns of a file: a pattern of a few bytes stands for as many rows as it says."""
+
+
 def replay_vectors(
     kernel: Target,
     path: Path | str,
@@ -77,13 +81,17 @@ def _committed(file: Path) -> tuple[str, list[Vector]]:
     if operation not in vectors.OPERATIONS:
         raise vectors.VectorFileError(f"{file.name}: no operation of that name")
     cases = vectors.load(operation, file.parent).cases
+    sizes = [case.inputs.get("rows") for case in cases]
+    rows = sum(size for size in sizes if isinstance(size, int))
+    if operation == "accumulate" and rows > MOST_ROWS:
+        raise vectors.VectorFileError(f"{file.name}: rows: expected at most {MOST_ROWS} in all cases, got {rows}")
     if operation not in CALLS:
         return "no operation of a kernel; the reference alone is asked", []
     found = []
     for index, case in enumerate(cases):
         try:
             vector = from_case(operation, case)
-        except (ValueError, TypeError, OverflowError, KeyError, MemoryError) as error:
+        except (ValueError, TypeError, ArithmeticError, LookupError, MemoryError) as error:
             raise vectors.VectorFileError(f"{file.name}: cases[{index}] ({case.id}): {error}") from error
         if vector is not None:
             found.append(vector)

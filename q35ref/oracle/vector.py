@@ -18,7 +18,7 @@ from q35ref.oracle.judge import Malformed, Mismatch, Verdict, equal, place, show
 from q35ref.oracle.problem import AXES, PACKED_OPERATIONS, Array, Problem
 from q35ref.reference.codec import column_bytes
 from q35ref.reference.float32 import UNIT_ROUNDOFF
-from q35ref.reference.lanes import group_count, group_rows
+from q35ref.reference.lanes import MAX_GROUP_ROWS, group_count, group_rows
 from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
 from q35ref.vectors import Case
 
@@ -200,10 +200,19 @@ def _float(form: Any) -> float:
     return float(form) if isinstance(form, str) else math.ldexp(form[0], form[1])
 
 
+def _float32(form: Any) -> np.float32:
+    value = _float(form)
+    with np.errstate(over="ignore", under="ignore"):
+        rounded = np.float32(value)
+    if float(rounded) != value and not math.isnan(value):
+        raise ValueError(f"expected the value of a float32, got {form}")
+    return rounded
+
+
 def _floats(forms: Any) -> Array:
     """Return the float32s of nested lists of written ones."""
     if isinstance(forms, str) or (len(forms) == 3 and isinstance(forms[2], str) and isinstance(forms[0], int)):
-        return np.array(_float(forms), np.float32)
+        return np.array(_float32(forms))
     return np.stack([_floats(form) for form in forms])
 
 
@@ -268,7 +277,7 @@ def _unpack_column(inputs: Any, expected: Any) -> Any:
 
 
 def _quantize(inputs: Any, expected: Any) -> Any:
-    arrays = _element(inputs, "w", _float(inputs["weight"]), _float(inputs["offset"]), np.float32)
+    arrays = _element(inputs, "w", _float32(inputs["weight"]), _float32(inputs["offset"]), np.float32)
     q = np.array([[0]] * (len(arrays["w"]) - 1) + [[expected.get("q", 0)]], np.int8)
     problem = Problem("quantize", len(q), arrays, narrow_gain=inputs["narrow_gain"])
     return problem, {} if "error" in expected else {"q": q}
@@ -291,7 +300,7 @@ def _dequantize(inputs: Any, expected: Any) -> Any:
 
 
 def _rounded(form: Any) -> float:
-    return -math.inf if form[2] == "ff800000" else _float(form)
+    return -math.inf if form[2] == "ff800000" else float(_float32(form))
 
 
 def _calibrate(inputs: Any, expected: Any) -> Any:
@@ -314,9 +323,9 @@ def _accumulate(inputs: Any, expected: Any) -> Any:
     rows, before = inputs["rows"], inputs["first_row"] % 2
     if rows == 0:
         return None
-    if rows > MAX_ROWS:
-        raise ValueError(f"rows: expected at most {MAX_ROWS}, got {rows}")
     k = rows + before
+    if k > MAX_GROUP_ROWS:
+        raise ValueError(f"rows: expected at most {MAX_GROUP_ROWS - before}, got {rows}")
     a, q = np.zeros((1, k), np.int8), np.zeros((k + k % 2, 1), np.int8)
     a[0, before:] = np.resize(inputs["activation_pattern"], rows)
     q[before:k, 0] = np.resize(inputs["column_pattern"], rows)

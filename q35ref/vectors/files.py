@@ -47,8 +47,25 @@ OPERATIONS: Final = (
 """Every operation that has vectors, in the order in which the reference is read. One file each."""
 
 
+MOST_TEXT: Final = 600
+"""Characters of an error's text: a key in a file may be as long as the file."""
+
+
 class VectorFileError(Exception):
     """A vector file is missing, damaged, or of another version."""
+
+    def __str__(self) -> str:
+        """Return what is wrong in one line that no terminal takes for a command, whatever the file holds.
+
+        >>> str(VectorFileError("a.json: document.\\x1b[2J: not allowed"))
+        "'a.json: document.\\\\x1b[2J: not allowed'"
+        """
+        text = _cut(super().__str__())
+        return text if text.isprintable() else _cut(repr(text))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else f"{text[: MOST_TEXT // 2]}...{text[-MOST_TEXT // 2 :]}"
 
 
 class Case(NamedTuple):
@@ -119,7 +136,9 @@ def verified_content(path: Path) -> bytes:
 def parse(name: str, content: bytes) -> Any:
     """Return a file's JSON. Errors: VectorFileError that names the place, also for a key that is there twice."""
     try:
-        return json.loads(content.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_refuse)
+        text = content.decode()
+        del content  # of a long file there is no room for the bytes, the text and the values
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_refuse)
     except RecursionError:
         raise VectorFileError(f"{name}: nested too deeply") from None
     except ValueError as error:
@@ -191,3 +210,5 @@ def read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise VectorFileError(f"{path.name}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise VectorFileError(f"{path.name}: cannot be read: {error}") from error

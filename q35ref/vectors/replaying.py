@@ -2,12 +2,18 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from q35ref.vectors.calls import code, run
 from q35ref.vectors.encoding import Json, decode_fields
-from q35ref.vectors.files import OPERATIONS, Case, load
+from q35ref.vectors.files import OPERATIONS, Case, VectorFileError, load
 from q35ref.vectors.operations import CALLS, RESULTS
+
+MOST_ROWS: Final = 1 << 22
+"""No case speaks of more rows: a group has half as many at most."""
+
+SIZES: Final = {"group_rows": "k", "accumulate": "rows"}
+"""Operations whose answer takes a list of as many items as an input says, and that input."""
 
 
 class VectorFailure(NamedTuple):
@@ -80,8 +86,15 @@ def _replay_file(operation: str, directory: Path | None) -> Outcome:
 
 
 def _replay_case(operation: str, case: Case) -> VectorFailure | None:
+    size = case.inputs.get(SIZES.get(operation, ""), 0)
+    if isinstance(size, int) and size > MOST_ROWS:
+        expected = f"{SIZES[operation]}: expected at most {MOST_ROWS}"
+        raise VectorFileError(f"{operation}.json: {case.id}: {expected}, got {size}")
     got = answer(operation, case.inputs)
     if got == case.expected:
         return None
-    repeat = code(CALLS[operation](decode_fields(case.inputs)))
+    try:
+        repeat = code(CALLS[operation](decode_fields(case.inputs)))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise VectorFileError(f"{operation}.json: {case.id}: inputs: {error}") from error
     return VectorFailure(case.id, case.flags, case.inputs, got, case.expected, repeat)

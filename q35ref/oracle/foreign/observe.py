@@ -17,6 +17,7 @@ import numpy as np
 from q35ref.oracle.calls import Outcome, alike, unlike
 from q35ref.oracle.foreign.memory import Side
 from q35ref.oracle.foreign.process import Death, KernelProcess
+from q35ref.oracle.foreign.wire import plain
 from q35ref.oracle.judge import Mismatch
 
 FILLS: Final = (0xA5, 0x3C)
@@ -42,6 +43,10 @@ EXPECTED: Final = {
     "hang": "a result",
     "exit": "a result, and the process going on",
 }
+
+
+FAULT_PARTS: Final = 4
+"""Kind, place, got and expected of a fault in an answer."""
 
 
 @dataclass(frozen=True)
@@ -313,9 +318,37 @@ class Observer:
         answer = self.process.request(request)
         if isinstance(answer, Death):
             return answer
-        self._arrays = Arrays(*(tuple(answer[name]) for name in ("inputs", "outputs", "optional")))
-        faults = tuple(Mismatch(*fault) for fault in answer["faults"])
-        return Outcome(answer["result"], answer["raised"], faults)
+        try:
+            self._arrays, outcome = read_answer(answer)
+        except ValueError as error:
+            self.process.close()
+            return Death("exit", f"wrote an answer that cannot be read: {error}")
+        return outcome
+
+
+def read_answer(answer: dict[str, Any]) -> tuple[Arrays, Outcome]:
+    """Return the names of a call's arrays, and what came of it.
+
+    Errors: ValueError for what our worker never writes: the kernel in its process has the same pipe.
+    """
+    missing = {"inputs", "outputs", "optional", "faults", "raised", "result"} - answer.keys()
+    if missing:
+        raise ValueError(f"expected {', '.join(sorted(missing))} in it")
+    arrays = Arrays(*(_texts(name, answer[name]) for name in ("inputs", "outputs", "optional")))
+    if not isinstance(answer["faults"], list):
+        raise ValueError("faults: expected a list")
+    faults = [_texts("faults", fault) for fault in answer["faults"]]
+    if any(len(fault) != FAULT_PARTS for fault in faults):
+        raise ValueError(f"faults: expected {FAULT_PARTS} texts each")
+    raised = None if answer["raised"] is None else _texts("raised", [answer["raised"]])[0]
+    told = tuple(Mismatch(kind, place, got, expected) for kind, place, got, expected in faults)
+    return arrays, Outcome(answer["result"], raised, told)
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        raise ValueError(f"{name}: expected text")
+    return tuple(plain(text) for text in value)
 
 
 NAMED: Final[dict[str, Callable[[str], tuple[Conditions, ...]]]] = {

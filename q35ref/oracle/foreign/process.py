@@ -62,8 +62,11 @@ class KernelProcess:
                 return self._death()  # what it has started keeps the pipe open
             self.close()
             return Death("hang", f"no answer within {self.timeout:g} s")
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError):
             return self._death()
+        except ValueError as error:  # the kernel has the pipe too; its process lives on
+            self.close()
+            return Death("exit", f"wrote an answer that cannot be read: {error}")
         return answered
 
     def close(self) -> None:
@@ -100,8 +103,11 @@ class KernelProcess:
         except TimeoutError:
             self.close()
             raise CannotStart(f"it was not loaded within {START_TIMEOUT:g} s") from None
-        except (EOFError, OSError, ValueError):
+        except (EOFError, OSError):
             raise CannotStart(f"while it was loaded: {self._death().text}") from None
+        except ValueError as error:
+            self.close()
+            raise CannotStart(f"while it was loaded, it wrote an answer that cannot be read: {error}") from None
         if "error" in offered:
             self.close()
             raise CannotStart(str(offered["error"]))

@@ -129,8 +129,8 @@ def receive(stream: Reader) -> dict[str, Any]:
         raise EOFError
     try:
         message = decode(json.loads(text))
-    except (KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"message: {error}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise ValueError(plain(f"message: {str(error).removeprefix('message: ')}")) from error
     if not isinstance(message, dict):
         raise ValueError("message: expected a dict")
     return message
