@@ -85,6 +85,7 @@ claims: $(VENV)/installed-test
 	cd "$(ROOT)" && $(BIN)/python -m tools.planted.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.mutation.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.faults.page --check
+	cd "$(ROOT)" && $(BIN)/python -m tools.scale.page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.lpu_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.claims_page --check
 	cd "$(ROOT)" && $(BIN)/python -m tools.evidence_page --check

@@ -31,6 +31,7 @@ LONGEST_PREFIX: Final = 200
 def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a binary file for writing that takes its place at ``path`` when the block ends without an exception.
 
+    The file's ``name`` is the path of the temporary file, to which other processes may write until the block ends.
     A symbolic link is followed, as by :func:`open`: the file that it points to is replaced, the link stays. An
     existing file's permissions are kept, while its owner becomes the caller; a new file's follow the umask.
     Errors: OSError, also for a destination that is no regular file (replacing ``/dev/null`` would harm the
@@ -54,7 +55,7 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             os.fchmod(file.fileno(), mode)
         os.fsync(file.fileno())
         temporary.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -99,7 +100,8 @@ def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
             if os.fstat(descriptor).st_nlink == 0:  # another run took it for stale before the lock was on
                 os.close(descriptor)
                 descriptor = -1
-        file = os.fdopen(descriptor, "wb")
+        # Path.open has no opener; this one lets the file's name be its path, for others to write to it too.
+        file = open(os.fspath(temporary), "wb", opener=lambda path, flags: descriptor)  # noqa: SIM115
         try:
             yield file, temporary
         finally:
@@ -134,8 +136,8 @@ def _remove_if_unlocked(path: Path) -> None:
             os.close(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Bring the new name to the disk; best effort, since the file is in its place already."""
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's names to the disk; best effort, since the file is in its place already."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,17 +1,28 @@
 """Folders that appear whole or not at all.
 
-A folder is made under a temporary name beside its destination, brought to the disk, and renamed. A folder that is
-there already is moved aside first and moved back if that fails; a run that is killed between the two renames leaves
-the old folder beside the destination, under the name ``.NAME.RANDOM.q35old``.
+A folder is made under a temporary name beside its destination, ``.NAME.RANDOM.q35tmp``, brought to the disk, and
+renamed. A folder that is there already is moved aside first and moved back if that fails; a run that is killed between
+the two renames leaves the old folder beside the destination, under the name ``.NAME.RANDOM.q35old``.
+
+An exception removes the temporary folder at once. That of a killed run is removed by the next run that writes the same
+destination; a lock tells it from the folder of a run beside it, as with files.
 """
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Final
+
+from q35ref.atomic import SUFFIX, sync_folder
+
+LONGEST_PREFIX: Final = 60
+"""Characters of the destination's name in the temporary one, so that this stays below the usual limit of 255 bytes."""
 
 
 def write_folder(
@@ -28,24 +39,38 @@ def write_folder(
     ...     Path(folder, "new", "a", "b").read_bytes()
     b'1'
     """
-    target = Path(os.path.realpath(path))
-    _require_replaceable(target, may_replace)
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.q35tmp")
-    temporary.mkdir()
-    try:
+    with open_folder(path, may_replace) as temporary:
         for name, data in content.items():
             parts = PurePosixPath(name).parts
             if not parts or ".." in parts or name.startswith("/"):
                 raise ValueError(f"content: expected names within the folder, got {name!r}")
-            _write(temporary.joinpath(*parts), data)
-        for folder in [path for path in temporary.rglob("*") if path.is_dir()] + [temporary]:
-            _sync(folder)
+            file = temporary.joinpath(*parts)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("xb") as opened:
+                opened.write(data)
+
+
+@contextlib.contextmanager
+def open_folder(path: str | os.PathLike[str], may_replace: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield a new folder to write files into; it takes its place at ``path`` when the block ends without an exception.
+
+    Other processes may write to it too until the block ends. What is replaced, and errors: as in :func:`write_folder`.
+    """
+    target = Path(os.path.realpath(path))
+    _require_replaceable(target, may_replace)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
+    _remove_stale(target)
+    with _temporary(target) as temporary:
+        yield temporary
+        for found in temporary.rglob("*"):
+            if found.is_dir():
+                sync_folder(found)
+            else:
+                _sync_file(found)
+        sync_folder(temporary)
         _move_into_place(temporary, target, may_replace)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _sync(target.parent)
+    sync_folder(target.parent)
 
 
 def _require_replaceable(target: Path, may_replace: Callable[[Path], bool]) -> None:
@@ -57,11 +82,58 @@ def _require_replaceable(target: Path, may_replace: Callable[[Path], bool]) -> N
         raise FileExistsError(errno.EEXIST, "holds files that are not ours; it is left as it is", str(target))
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
+@contextlib.contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """Yield a new locked folder beside ``target``; whatever is still under its name afterwards is removed."""
+    temporary, lock = _new_locked(target)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(lock)
+
+
+def _new_locked(target: Path) -> tuple[Path, int]:
+    """Make a folder beside ``target``; return it and the open descriptor that holds its lock."""
+    while True:
+        temporary = target.with_name(_prefix(target) + secrets.token_hex(4) + SUFFIX)
+        temporary.mkdir()
+        try:
+            lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another run took it for stale before the lock was on
+            continue
+        with contextlib.suppress(OSError):  # no locks on this file system: then nobody takes the folder for stale
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if temporary.exists():
+            return temporary, lock
+        os.close(lock)
+
+
+def _prefix(target: Path) -> str:
+    return f".{target.name[:LONGEST_PREFIX]}."
+
+
+def _remove_stale(target: Path) -> None:
+    """Remove the temporary folders of dead runs with the same destination."""
+    stale = re.compile(re.escape(_prefix(target)) + "[0-9a-f]{8}" + re.escape(SUFFIX))
+    with contextlib.suppress(OSError):  # tidying up is a courtesy: what it cannot do must not stop the writing
+        for found in target.parent.iterdir():
+            if stale.fullmatch(found.name):
+                _remove_if_unlocked(found)
+
+
+def _remove_if_unlocked(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder)
+        finally:
+            os.close(lock)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -78,12 +150,3 @@ def _move_into_place(temporary: Path, target: Path, may_replace: Callable[[Path]
         old.rename(target)
         raise
     shutil.rmtree(old)
-
-
-def _sync(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -107,13 +107,14 @@ def run(source: Path, method: Method, group_size: int, seed: int, progress: Call
     """
     with tempfile.TemporaryDirectory(prefix="q35ref-demo-") as folder:
         target = Path(folder, "model.q35.safetensors")
-        records = quantize_file(source, target, method=method, group_size=group_size, progress=progress)
-        with Checkpoint(source) as before, Checkpoint(target) as after:
-            matrices = tuple(_judge(before, after, record, seed + index) for index, record in enumerate(records))
-            names = {record.name for record in records}
-            others = [name for name in before.tensors if name not in names]
-            same = all(np.array_equal(before.raw(name), after.raw(name)) for name in others)
-            return Run(method, group_size, matrices, len(others), same, after.file_bytes)
+        with Checkpoint(source) as before:  # first: a folder of shards is no file
+            records = quantize_file(source, target, method=method, group_size=group_size, progress=progress)
+            with Checkpoint(target) as after:
+                matrices = tuple(_judge(before, after, record, seed + index) for index, record in enumerate(records))
+                names = {record.name for record in records}
+                others = [name for name in before.tensors if name not in names]
+                same = all(np.array_equal(before.raw(name), after.raw(name)) for name in others)
+                return Run(method, group_size, matrices, len(others), same, after.file_bytes)
 
 
 def _judge(before: Checkpoint, after: Checkpoint, record: TensorRecord, seed: int) -> MatrixVerdict:

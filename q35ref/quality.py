@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from q35ref import reference
 from q35ref.backends import fastest
-from q35ref.backends.numpy.blocks import Block, blocks, lanes
+from q35ref.backends.numpy.blocks import Block, blocks, lanes, places
 from q35ref.backends.numpy.float32 import Float64, two_sum
 from q35ref.backends.protocol import Float32, Int8
 from q35ref.backends.validate import require_array, require_finite
@@ -32,6 +32,14 @@ ABOVE_ONE = float(np.nextafter(1, 2))
 
 CLOSE = 1 - 2.0**-50
 """A ratio evaluated in double is off by less than 2**-50 of itself: from here on it is settled exactly."""
+
+ROUGH = 2.0**-40
+"""A rough ratio is off by less than this.
+
+With M = abs(w - offset) + 8 * step, an error and a bound evaluated with a rounding for each operation are off by at
+most 2 * 2**-53 * M. No w is farther from the offset than 8 * step + bound, and step <= 2 * bound, so M <= 33 * bound,
+and no ratio is above 33: together below 33 * 66 * 2**-53 + 66 * 2**-53 < 2**-41.
+"""
 
 
 @dataclass(frozen=True)
@@ -71,17 +79,19 @@ def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
     squares = worst_error = exact_ratio = restored_ratio = 0.0
     for block in blocks(weights, qt.group_size):
         w, out = block.cut(weights).astype(np.float64), block.cut(restored)
-        ratio, bound, value = _exact_errors(block, w, q, qt)
-        exact_ratio = max(exact_ratio, ratio)
         with np.errstate(over="ignore"):
             after = np.abs(w - out)
-            ratios = after / (bound + U * np.abs(value) + HALF_SUBNORMAL)
             squares += float(np.square(after).sum())
-        close = np.nonzero(~(ratios < CLOSE))
-        restored_ratio = max(restored_ratio, float(ratios.max(where=ratios < CLOSE, initial=0)))
-        if len(close[0]):
-            restored_ratio = max(restored_ratio, _settle(block, close, w, out, qt))
         worst_error = max(worst_error, float(after.max()))
+        at = _leading(block, w, after, q, qt)
+        ratio, bound, value = _exact_errors(block, at, w[at], q, qt)
+        exact_ratio = max(exact_ratio, ratio)
+        ratios = after[at] / (bound + U * np.abs(value) + HALF_SUBNORMAL)
+        far = ratios < CLOSE
+        restored_ratio = max(restored_ratio, float(ratios.max(where=far, initial=0)))
+        if not far.all():
+            close = tuple(index[~far] for index in at)
+            restored_ratio = max(restored_ratio, _settle(block, close, w, out, qt))
     rmse = float(np.sqrt(squares / weights.size))
     spread = float(weights.std(dtype=np.float64))
     normalized = rmse / spread if spread > 0 else float("nan")
@@ -107,12 +117,31 @@ def _float_above(ratio: Fraction) -> float:
     return max(nearest, ABOVE_ONE) if ratio > 1 else nearest
 
 
-def _exact_errors(block: Block, w: Float64, q: Int8, qt: QuantizedTensor) -> tuple[float, Float64, Float64]:
-    """Return the largest ratio of error to bound, and each weight's bound and exact value rounded to double."""
-    scale, offset = block.spread(qt.scale), block.spread(qt.offset)
+def _leading(block: Block, w: Float64, after: Float64, q: Int8, qt: QuantizedTensor) -> tuple[NDArray[np.intp], ...]:
+    """Return the places of a block where either ratio may be the largest, or above 1: those that must be exact."""
     low, high, gain = lanes(w.shape[1], qt.narrow_gain)
-    step = scale * gain
+    step = block.spread(qt.scale) * gain
+    difference = w - block.spread(qt.offset)
     product = step * block.cut(q)
+    bound = np.maximum(np.maximum(step * low - difference, difference - step * high), step / 2)
+    rough = np.abs(difference - product) / bound
+    found = rough >= min(float(rough.max()), 1) - ROUGH
+    with np.errstate(over="ignore"):
+        np.divide(after, bound + U * np.abs(product + block.spread(qt.offset)) + HALF_SUBNORMAL, out=rough)
+    found |= rough >= min(float(rough.max()), 1) - ROUGH
+    return places(found)
+
+
+def _exact_errors(
+    block: Block, at: tuple[NDArray[np.intp], ...], w: Float64, q: Int8, qt: QuantizedTensor
+) -> tuple[float, Float64, Float64]:
+    """Return the largest ratio of error to bound at some places of a block, and each one's bound and exact value
+    rounded to double."""
+    group, row, column = at
+    scale, offset = (block.spread(p)[group, 0, column] for p in (qt.scale, qt.offset))
+    low, high, gain = (lane[row, 0] for lane in lanes(block.cut(q).shape[1], qt.narrow_gain))
+    step = scale * gain
+    product = step * block.cut(q)[at]
     difference = two_sum(w, -offset)
     error, rest = _minus(difference, product)
     error, rest = np.abs(error), np.where(error < 0, -rest, rest)

@@ -24,7 +24,7 @@ from q35ref.checkpoints import (
     select,
 )
 from q35ref.checkpoints.header import TensorInfo
-from q35ref.checkpoints.reader import CHUNK
+from q35ref.checkpoints.spans import CHUNK
 from q35ref.quality import measure
 from q35ref.reference.calibration import METHODS, Method
 from q35ref.reference.lanes import LAYOUTS, Layout

@@ -18,8 +18,8 @@ def test_a_write_in_the_tick_of_an_earlier_one_is_seen(tmp_path: Path, monkeypat
     def tick(seconds: float) -> None:
         clock[0] += 4_000_000
 
-    monkeypatch.setattr("q35ref.checkpoints.reader.time.clock_gettime_ns", lambda which: clock[0])
-    monkeypatch.setattr("q35ref.checkpoints.reader.time.sleep", tick)
+    monkeypatch.setattr("q35ref.checkpoints.spans.time.clock_gettime_ns", lambda which: clock[0])
+    monkeypatch.setattr("q35ref.checkpoints.spans.time.sleep", tick)
     with Checkpoint(source) as checkpoint:
         with source.open("r+b") as file:
             file.seek(-1, os.SEEK_END)
@@ -32,7 +32,7 @@ def test_a_write_in_the_tick_of_an_earlier_one_is_seen(tmp_path: Path, monkeypat
 def test_a_file_that_is_written_to_all_the_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = model(tmp_path / "source")
     now = source.stat().st_mtime_ns
-    monkeypatch.setattr("q35ref.checkpoints.reader.time.clock_gettime_ns", lambda which: now)
+    monkeypatch.setattr("q35ref.checkpoints.spans.time.clock_gettime_ns", lambda which: now)
     with pytest.raises(CheckpointError, match="source: the file is being written to"):
         Checkpoint(source)
 

@@ -150,7 +150,7 @@ def test_an_interruption_leaves_nothing(
         assert len(list(tmp_path.iterdir())) == 2, "a temporary file is being written"
         raise kind
 
-    monkeypatch.setattr("q35ref.checkpoints.convert.measure", stop)
+    monkeypatch.setattr("q35ref.checkpoints.jobs.measure", stop)
     result = run("quantize", model(tmp_path / "s"), tmp_path / "t")
     assert result.exit_code == status
     assert result.stderr.startswith(words)

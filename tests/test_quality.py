@@ -46,6 +46,36 @@ def test_the_ratios_are_those_of_exact_arithmetic(method: Any, group_size: int, 
         assert found.weights == w.size
 
 
+CASES = {
+    "normal": W,
+    "ties": np.round(W * 4) / 4,
+    "far from zero": W * 1e-3 + 1e3,
+    "tiny": W * 1e-42,
+    "huge": W * 1e37,
+    "integers": RNG.integers(-8, 8, W.shape),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("other", [False, True], ids=["own weights", "other weights"])
+def test_only_places_that_cannot_matter_are_left_out(name: str, other: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers, to the last bit, as when every place is taken exactly."""
+    w = np.asarray(CASES[name]).astype(np.float32)
+    qt = q35ref.quantize(w, group_size=16)
+    judged = (w * np.float32(0.7)).astype(np.float32) if other else w
+    found = measure(judged, qt)
+    monkeypatch.setattr(quality_module, "ROUGH", 1e9)
+    assert found == measure(judged, qt)
+
+
+def test_a_place_left_out_wrongly_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above can fail."""
+    qt = q35ref.quantize(W, group_size=16)
+    found = measure(W, qt)
+    monkeypatch.setattr(quality_module, "_leading", lambda *_: tuple(np.zeros(1, np.intp) for _ in range(3)))
+    assert measure(W, qt) != found
+
+
 def test_rmse_is_the_root_of_the_mean_squared_error() -> None:
     qt = q35ref.quantize(W)
     error = W.astype(np.float64) - q35ref.dequantize(qt)

@@ -1,4 +1,4 @@
-"""Safetensors files in and out: quantize a file's weights, restore them, say what a file holds.
+"""Safetensors in and out: quantize a checkpoint's weights, restore them, say what it holds; one file or many.
 
 >>> import tempfile, numpy as np, safetensors.numpy
 >>> with tempfile.TemporaryDirectory() as folder:
@@ -13,7 +13,9 @@ from q35ref.checkpoints.convert import dequantize_file, load_quantized, quantize
 from q35ref.checkpoints.errors import CheckpointError
 from q35ref.checkpoints.header import TensorInfo
 from q35ref.checkpoints.inspection import Inspection, inspect_file
+from q35ref.checkpoints.on_dask import on_cluster
 from q35ref.checkpoints.reader import Checkpoint
+from q35ref.checkpoints.runners import Runner, in_processes, serially
 from q35ref.checkpoints.schema import Orientation, TensorRecord
 from q35ref.checkpoints.selection import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, select
 
@@ -24,12 +26,16 @@ __all__ = [
     "CheckpointError",
     "Inspection",
     "Orientation",
+    "Runner",
     "TensorInfo",
     "TensorRecord",
     "dequantize_file",
+    "in_processes",
     "inspect_file",
     "load_quantized",
+    "on_cluster",
     "quantize_file",
     "read_weights",
     "select",
+    "serially",
 ]

@@ -7,9 +7,11 @@ from fractions import Fraction
 
 from q35ref.checkpoints.errors import CheckpointError, StrPath, printable
 from q35ref.checkpoints.header import TensorInfo
-from q35ref.checkpoints.reader import Checkpoint
+from q35ref.checkpoints.jobs import turn
 from q35ref.checkpoints.schema import MEASURES, TensorRecord, finite_or_none
+from q35ref.checkpoints.shards import Source, open_source
 from q35ref.quality import Quality, measure
+from q35ref.tensor import QuantizedTensor
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,11 @@ class Inspection:
     """What :func:`inspect_file` found."""
 
     path: str
-    """The file's path."""
+    """The path of the file, the index or the folder."""
     file_bytes: int
-    """Its size, the header included."""
+    """The size of all its files, headers included."""
     metadata: dict[str, str]
-    """Its metadata, without q35ref's own."""
+    """Its metadata, without q35ref's own; of several files, what they have in common."""
     plain: list[TensorInfo]
     """The tensors that are stored as they are."""
     quantized: list[TensorRecord]
@@ -95,43 +97,46 @@ class Inspection:
 
 
 def inspect_file(path: StrPath, original: StrPath | None = None) -> Inspection:
-    """Read a safetensors file and say what it holds; quantized tensors are read and checked to the last code.
+    """Read a checkpoint and say what it holds; quantized tensors are read and checked to the last code.
 
-    With ``original``, the file that was quantized, all errors are measured again and not taken from the record.
-    Errors: CheckpointError.
+    ``path`` is a safetensors file, an index, or a folder that holds one index; so is ``original``, what was quantized:
+    with it, all errors are measured again and not taken from the record. Errors: CheckpointError.
     """
-    with Checkpoint(path) as checkpoint:
+    with open_source(path) as source:
         if original is None:
-            for name in checkpoint.records:
-                checkpoint.read_quantized(name)
-            records = list(checkpoint.records.values())
+            for record in source.records:
+                _read(source, record)
+            records = source.records
         else:
-            records = _measure_again(checkpoint, original)
+            records = _measure_again(source, original)
         return Inspection(
-            path=checkpoint.path,
-            file_bytes=checkpoint.file_bytes,
-            metadata=checkpoint.metadata,
-            plain=list(checkpoint.plain.values()),
+            path=source.path,
+            file_bytes=source.file_bytes,
+            metadata=source.metadata,
+            plain=source.plain,
             quantized=records,
             original=None if original is None else os.fspath(original),
         )
 
 
-def _measure_again(checkpoint: Checkpoint, original: StrPath) -> list[TensorRecord]:
-    """Return a file's records with their quality measured against the file that was quantized."""
-    if not checkpoint.records:
-        raise CheckpointError(checkpoint.path, "expected quantized tensors to compare with the original, found none")
+def _measure_again(source: Source, original: StrPath) -> list[TensorRecord]:
+    """Return a checkpoint's records with their quality measured against what was quantized."""
+    if not source.records:
+        raise CheckpointError(source.path, "expected quantized tensors to compare with the original, found none")
     measured = []
-    with Checkpoint(original) as source:
-        for record in checkpoint.records.values():
-            values = source.read_float32(record.name)
+    with open_source(original) as before:
+        for record in source.records:
+            values = before.holding(record.name).read_float32(record.name)
             if values.shape != record.shape:
                 about = f"tensor {printable(record.name)}"
                 raise CheckpointError(original, f"{about}: expected shape {record.shape}, got {values.shape}")
-            qt = checkpoint.read_quantized(record.name)
-            quality = measure(values.T if record.orientation == "out_in" else values, qt)
+            quality = measure(turn(values, record.orientation), _read(source, record))
             measured.append(replace(record, quality=quality))
     return measured
+
+
+def _read(source: Source, record: TensorRecord) -> QuantizedTensor:
+    return source.holding(record.parts[0].name).read_quantized(record.name)
 
 
 def _largest(values: list[float]) -> float:

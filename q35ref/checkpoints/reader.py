@@ -1,9 +1,7 @@
 """Reading a safetensors file tensor by tensor.
 
-The safetensors library judges the header, and so do we: it lets duplicate keys pass. The tensors' bytes are read
-with plain reads, never through a memory map: when a mapped file is cut short underfoot, the system ends the whole
-process, whereas a read that comes back short is an error with a name. The library maps what it judges, and so gets a
-copy of the header, not the file.
+The safetensors library judges the header, and so do we: it lets duplicate keys pass. It maps what it judges into
+memory, and so gets a copy of the header, not the file, which may be cut short underfoot.
 
 A file that is written to while it is read is refused: its size and its time of last writing are noted before the first
 byte is read and compared after the last. What that cannot see: stores through another process's memory map, whose time
@@ -15,9 +13,7 @@ import contextlib
 import io
 import os
 import stat
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -27,27 +23,15 @@ import safetensors
 
 from q35ref.backends.protocol import Float32, UInt8
 from q35ref.checkpoints.errors import CheckpointError, StrPath, naming, printable
-from q35ref.checkpoints.floats import FLOAT_DTYPES, decode_pieces
 from q35ref.checkpoints.header import LENGTH_BYTES, MAX_HEADER, Header, TensorInfo, parse_header
 from q35ref.checkpoints.schema import METADATA_ENTRY, TensorRecord, check_parts, parse_records
+from q35ref.checkpoints.spans import Span, Stamp, fill
 from q35ref.reference.codec import pair_count
 from q35ref.reference.lanes import Layout
 from q35ref.tensor import CODE_BITS, QuantizedTensor
 
-CHUNK: Final = 1 << 20
-"""Bytes that are copied at a time: whole numbers of every dtype."""
-
 NARROW_MASK: Final = 7
 """The bits of a code that are its narrow field."""
-
-FILE_CLOCK: Final = 5 if sys.platform == "linux" else time.CLOCK_REALTIME
-"""The clock that gives files their times; on Linux it is CLOCK_REALTIME_COARSE, which ticks every 1 to 10 ms."""
-
-LONGEST_TICK: Final = 20_000_000
-"""Nanoseconds. A time farther in the future is no time that the next write will have."""
-
-PATIENCE: Final = 100
-"""Milliseconds to wait for a writer that is at work."""
 
 DESCRIPTORS: Final = "/proc/self/fd"
 """Where Linux gives open files names."""
@@ -76,7 +60,7 @@ class Checkpoint:
             self._file = io.FileIO(path)
         try:
             with naming(path):
-                self._opened = self._settled()
+                self._stamp = Stamp.settled(self._file.fileno())
                 header = self._read_header()
                 self.tensors, self.metadata = header.tensors, header.metadata
                 self.records = parse_records(self.metadata.pop(METADATA_ENTRY, None))
@@ -96,7 +80,7 @@ class Checkpoint:
     @property
     def file_bytes(self) -> int:
         """Bytes of the file."""
-        return self._opened.st_size
+        return self._stamp.size
 
     @property
     def plain(self) -> dict[str, TensorInfo]:
@@ -104,80 +88,40 @@ class Checkpoint:
         parts = {part.name for record in self.records.values() for part in record.parts}
         return {name: tensor for name, tensor in self.tensors.items() if name not in parts}
 
-    def chunks(self, name: str) -> Iterator[memoryview]:
-        """Yield the bytes of a stored tensor, a piece at a time; each piece is gone when the next one comes."""
-        tensor = self.tensors[name]
-        buffer = memoryview(bytearray(min(CHUNK, tensor.nbytes)))
-        for start in range(0, tensor.nbytes, CHUNK):
-            piece = buffer[: min(CHUNK, tensor.nbytes - start)]
-            self._fill(name, piece, start)
-            yield piece
-
-    def raw(self, name: str) -> UInt8:
-        """Return the bytes of a stored tensor."""
-        data = np.empty(self.tensors[name].nbytes, np.uint8)
-        for start in range(0, len(data), CHUNK):
-            self._fill(name, data[start : start + CHUNK].data, start)
-        return data
-
-    def read_float32(self, name: str) -> Float32:
-        """Return a float tensor in its own shape as float32; F64 is rounded once, F16 and BF16 widen exactly."""
+    def span(self, name: str) -> Span:
+        """Return where the bytes of a stored tensor lie."""
         if name not in self.tensors:
             raise CheckpointError(self.path, f"tensor {printable(name)}: expected it in this file, found none")
         tensor = self.tensors[name]
-        if tensor.dtype not in FLOAT_DTYPES:
-            expected = ", ".join(FLOAT_DTYPES)
-            raise CheckpointError(self.path, f"tensor {printable(name)}: expected {expected}, got {tensor.dtype}")
-        with naming(self.path):
-            return decode_pieces(f"tensor {printable(name)}", self.chunks(name), tensor.dtype, tensor.shape)
+        return Span(self.path, tensor, self._data + tensor.start, self._stamp, str(Path.cwd()))
+
+    def raw(self, name: str) -> UInt8:
+        """Return the bytes of a stored tensor."""
+        return self.span(name).raw(self._file)
+
+    def read_float32(self, name: str) -> Float32:
+        """Return a float tensor in its own shape as float32; F64 is rounded once, F16 and BF16 widen exactly."""
+        return self.span(name).read_float32(self._file)
 
     def read_quantized(self, name: str) -> QuantizedTensor:
         """Return a quantized tensor, checked: codes below 128, padding clear, parameters finite, scales > 0."""
         if name not in self.records:
             raise CheckpointError(self.path, f"tensor {printable(name)}: expected a quantized tensor of this file")
         record = self.records[name]
-        packed, scale, offset = (self.raw(part.name).reshape(part.shape[0], -1) for part in record.parts)
         with naming(self.path, name):
-            tensor = QuantizedTensor(
-                packed,
-                scale.view("<f4").astype(np.float32, copy=False),
-                offset.view("<f4").astype(np.float32, copy=False),
-                record.k,
-                record.n,
-                record.group_size,
-                record.narrow_gain,
-                record.layout,
-            )
-            # A matmul ignores this field; in a file it says that the record tells fewer rows than were stored.
-            if record.k % 2 and _last_fields(packed, record.k, record.layout).any():
-                raise ValueError(f"expected 0 in the field after the last of {record.k} rows")
-            return tensor
+            return build(record, {part.name: self.raw(part.name) for part in record.parts})
 
     def check_unchanged(self) -> None:
         """Refuse a file that was written to since it was opened: what was read may be neither old nor new."""
-        now = os.fstat(self._file.fileno())
-        if (now.st_size, now.st_mtime_ns) != (self._opened.st_size, self._opened.st_mtime_ns):
-            raise CheckpointError(self.path, "the file was changed while it was read")
-
-    def _settled(self) -> os.stat_result:
-        """Return the file's size and time once any later write would give it another time.
-
-        Two writes in one tick of the clock may give the file the same time; the second one would go unseen.
-        """
-        for _ in range(PATIENCE):
-            found = os.fstat(self._file.fileno())
-            ahead = found.st_mtime_ns - time.clock_gettime_ns(FILE_CLOCK)
-            if not 0 <= ahead < LONGEST_TICK:
-                return found
-            time.sleep(0.001)
-        raise CheckpointError(self.path, "the file is being written to")
+        with naming(self.path):
+            self._stamp.check(self._file.fileno())
 
     def _read_header(self) -> Header:
         size = self.file_bytes
         if size < LENGTH_BYTES:
             raise ValueError(f"expected a safetensors file, got {size} bytes: too short for a header")
         prefix = bytearray(LENGTH_BYTES)
-        self._fill("header", memoryview(prefix), 0, base=0)
+        self._fill_header(prefix, 0)
         length = int.from_bytes(prefix, "little")
         if length > min(MAX_HEADER, size - LENGTH_BYTES):
             raise ValueError(
@@ -185,7 +129,7 @@ class Checkpoint:
                 " the file is cut short or no safetensors file"
             )
         content = bytearray(length)
-        self._fill("header", memoryview(content), 0, base=LENGTH_BYTES)
+        self._fill_header(content, LENGTH_BYTES)
         self._ask_library(prefix + content)
         self._data = LENGTH_BYTES + length
         text = content.decode()
@@ -200,16 +144,28 @@ class Checkpoint:
             except safetensors.SafetensorError as error:
                 raise ValueError(f"expected a safetensors file: {printable(str(error))}") from error
 
-    def _fill(self, name: str, target: memoryview, start: int, base: int | None = None) -> None:
-        """Fill ``target`` with a tensor's bytes from ``start`` on."""
-        with naming(self.path, name):
-            self._file.seek((self._data + self.tensors[name].start if base is None else base) + start)
-            done = 0
-            while done < len(target):
-                count = self._file.readinto(target[done:])
-                if not count:
-                    raise ValueError("the file was cut short while it was read")
-                done += count
+    def _fill_header(self, target: bytearray, position: int) -> None:
+        with naming(self.path, "header"):
+            fill(self._file, memoryview(target), position)
+
+
+def build(record: TensorRecord, raw: Mapping[str, UInt8]) -> QuantizedTensor:
+    """Make a quantized tensor of its parts' bytes, by their names. Errors: ValueError for what no writer stores."""
+    packed, scale, offset = (raw[part.name].reshape(part.shape[0], -1) for part in record.parts)
+    tensor = QuantizedTensor(
+        packed,
+        scale.view("<f4").astype(np.float32, copy=False),
+        offset.view("<f4").astype(np.float32, copy=False),
+        record.k,
+        record.n,
+        record.group_size,
+        record.narrow_gain,
+        record.layout,
+    )
+    # A matmul ignores this field; in a file it says that the record tells fewer rows than were stored.
+    if record.k % 2 and _last_fields(packed, record.k, record.layout).any():
+        raise ValueError(f"expected 0 in the field after the last of {record.k} rows")
+    return tensor
 
 
 @contextlib.contextmanager

@@ -9,34 +9,48 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import BinaryIO, Final
+from pathlib import Path
+from typing import Final
 
 from q35ref.atomic import open_atomic
 from q35ref.checkpoints.errors import StrPath, naming
 from q35ref.checkpoints.header import TensorInfo, arrange, encode_header
+from q35ref.checkpoints.spans import Place
 
 UNSUPPORTED: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 """What the system says where room cannot be set aside."""
 
 
 class CheckpointWriter:
-    """The file that :func:`write_checkpoint` is writing."""
+    """A checkpoint that is being written: the file exists, empty, under a temporary name.
 
-    def __init__(self, file: BinaryIO, tensors: Iterable[TensorInfo], longest_metadata: Mapping[str, str]) -> None:
-        self._file = file
+    Tensors are written by whoever is given their place, this process or another one.
+    """
+
+    def __init__(
+        self, file: StrPath, destination: StrPath, tensors: Iterable[TensorInfo], longest_metadata: Mapping[str, str]
+    ) -> None:
+        self._file = Path(file).absolute()
+        self._destination = os.fspath(destination)
         self._header = arrange(tensors, longest_metadata)
         self._room = len(encode_header(self._header))
         self._missing = set(self._header.tensors)
-        _reserve(file, self._room + self._header.data_bytes)
+        _reserve(self._file, self._room + self._header.data_bytes)
+
+    def place(self, name: str) -> Place:
+        """Return where a tensor's bytes go."""
+        tensor = self._header.tensors[name]
+        return Place(self._destination, str(self._file), tensor, self._room + tensor.start)
+
+    def written(self, place: Place) -> None:
+        """Take note that a tensor is there. Errors: KeyError for one that was there, or is none of this file's."""
+        self._missing.remove(place.tensor.name)
 
     def write(self, name: str, chunks: Iterable[memoryview]) -> None:
         """Write all the bytes of a tensor. Errors: ValueError if they are not as many as its shape says."""
-        tensor = self._header.tensors[name]
-        self._missing.remove(name)
-        self._file.seek(self._room + tensor.start)
-        written = sum(self._file.write(chunk) for chunk in chunks)
-        if written != tensor.nbytes:
-            raise ValueError(f"tensor {name!r}: expected {tensor.nbytes} bytes, got {written}")
+        place = self.place(name)
+        place.write(chunks)
+        self.written(place)
 
     def finish(self, metadata: Mapping[str, str]) -> None:
         """Write the header. Errors: ValueError if a tensor is missing, or the metadata longer than foreseen."""
@@ -45,8 +59,8 @@ class CheckpointWriter:
         header = encode_header(replace(self._header, metadata=dict(metadata)), at_least=self._room)
         if len(header) != self._room:
             raise ValueError(f"expected a header of {self._room} bytes, got {len(header)}")
-        self._file.seek(0)
-        self._file.write(header)
+        with self._file.open("r+b") as file:
+            file.write(header)
 
 
 @contextlib.contextmanager
@@ -59,15 +73,16 @@ def write_checkpoint(
     Errors: CheckpointError, also for a full disk.
     """
     with naming(path), open_atomic(path) as file:
-        yield CheckpointWriter(file, tensors, longest_metadata)
+        yield CheckpointWriter(file.name, path, tensors, longest_metadata)
 
 
-def _reserve(file: BinaryIO, size: int) -> None:
+def _reserve(file: Path, size: int) -> None:
     """Set room on the disk aside, so that a full one is found before the work and not after it."""
     if not hasattr(os, "posix_fallocate"):
         return
-    try:
-        os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        if error.errno not in UNSUPPORTED:
-            raise
+    with file.open("r+b") as opened:
+        try:
+            os.posix_fallocate(opened.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise

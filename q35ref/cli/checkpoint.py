@@ -21,15 +21,21 @@ from q35ref.checkpoints import (
     CheckpointError,
     Inspection,
     Orientation,
+    Runner,
     TensorInfo,
     dequantize_file,
+    in_processes,
     inspect_file,
+    on_cluster,
     quantize_file,
+    serially,
 )
 from q35ref.checkpoints.convert import SOURCE_DTYPE
 from q35ref.checkpoints.convert import Progress as Report
 from q35ref.checkpoints.errors import printable
 from q35ref.checkpoints.floats import FLOAT_DTYPES
+from q35ref.checkpoints.on_dask import LOCAL, DaskUnavailable
+from q35ref.checkpoints.runners import MOST_WORKERS
 from q35ref.checkpoints.schema import ORIENTATIONS
 from q35ref.cli.output import UsageProblem, console
 from q35ref.reference.calibration import METHODS, Method
@@ -59,7 +65,7 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except CheckpointError as error:
+        except (CheckpointError, DaskUnavailable) as error:
             raise UsageProblem(str(error)) from error
         except OSError as error:  # files name themselves: this is standard output
             raise UsageProblem(f"standard output: {error.strerror}; what was to be written to a file is") from error
@@ -81,6 +87,31 @@ def check_group_size(context: click.Context, parameter: click.Parameter, value: 
     return value
 
 
+def working(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options that say who does the work."""
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, MOST_WORKERS),
+        metavar="N",
+        help="Processes that share the work, each with one tensor in memory at a time.  [default: 1]",
+    )
+    dask = click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Let Dask do the work: the scheduler's address, or 'local' for N processes of this machine.",
+    )
+    return workers(dask(command))
+
+
+def chosen_runner(workers: int | None, dask: str | None) -> Runner:
+    """Return who does the work. Errors: UsageProblem; DaskUnavailable."""
+    if dask is not None:
+        if workers is not None and dask != LOCAL:
+            raise UsageProblem(f"--workers: the cluster at {printable(dask)} has its own; give it for --dask local")
+        return on_cluster(dask, workers or 1)
+    return serially if workers in (None, 1) else in_processes(workers)
+
+
 # fmt: off
 @click.command()
 @click.argument("source", type=click.Path())
@@ -99,6 +130,7 @@ def check_group_size(context: click.Context, parameter: click.Parameter, value: 
               help="How scales and offsets are chosen; clip searches for the least squared error.")
 @click.option("--orientation", type=click.Choice(ORIENTATIONS), default="out_in", show_default=True,
               help="How matrices lie in the file: out_in as PyTorch's Linear, in_out as GPT-2's Conv1D.")
+@working
 @reporting
 def quantize(
     source: str,
@@ -110,8 +142,14 @@ def quantize(
     layout: Layout,
     method: Method,
     orientation: Orientation,
+    workers: int | None,
+    dask: str | None,
 ) -> None:
-    """Quantize the weights of the safetensors file SOURCE into the file DESTINATION.
+    """Quantize the weights of the checkpoint SOURCE into DESTINATION.
+
+    SOURCE is a safetensors file, and DESTINATION a file; or SOURCE is a checkpoint in shards, given by its index
+    (model.safetensors.index.json) or the folder that holds it, and DESTINATION a new or empty folder. The bytes are
+    the same whoever does the work; see --workers and --dask.
 
     Float matrices (F64, F32, F16, BF16) whose names match --include and not --exclude are quantized; everything
     else passes through byte for byte. By default all matrices named *.weight but embedding tables are chosen.
@@ -130,8 +168,10 @@ def quantize(
             method=method,
             orientation=orientation,
             progress=report,
+            runner=chosen_runner(workers, dask),
         )
-    written = Path(destination).stat().st_size
+    found = Path(destination)
+    written = sum(file.stat().st_size for file in (found.iterdir() if found.is_dir() else [found]))
     print_records(Inspection(destination, written, {}, [], records, None))
 
 
@@ -146,15 +186,18 @@ def quantize(
     show_default=True,
     help="What to store; source is what each tensor had before. F16 and BF16 round once, ties to even.",
 )
+@working
 @reporting
-def dequantize(source: str, destination: str, dtype: str) -> None:
-    """Restore the quantized tensors of the safetensors file SOURCE into the file DESTINATION.
+def dequantize(source: str, destination: str, dtype: str, workers: int | None, dask: str | None) -> None:
+    """Restore the quantized tensors of the checkpoint SOURCE into DESTINATION, a file or a folder as SOURCE is.
 
     Each has its first name, shape and orientation again; everything else passes through byte for byte.
     DESTINATION appears whole or not at all.
     """
     with progress_bar() as report:
-        restored = dequantize_file(source, destination, dtype=dtype, progress=report)
+        restored = dequantize_file(
+            source, destination, dtype=dtype, progress=report, runner=chosen_runner(workers, dask)
+        )
     click.echo(f"{printable(destination)}: {len(restored)} tensors restored")
 
 
@@ -164,7 +207,9 @@ def dequantize(source: str, destination: str, dtype: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every number in full.")
 @reporting
 def inspect(file: str, original: str | None, as_json: bool) -> None:
-    """Print what the safetensors FILE holds: tensors, true bits a weight, errors against their bound.
+    """Print what a checkpoint holds: tensors, true bits a weight, errors against their bound.
+
+    FILE is a safetensors file, or the index of a checkpoint in shards, or the folder that holds it.
 
     Every code and parameter of quantized tensors is read and checked. Errors are those that were recorded at
     quantization, or with --original measured again.

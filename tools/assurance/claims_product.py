@@ -82,6 +82,20 @@ PRODUCT: Final = (
             "test_checkpoints_bad_input::test_a_file_cut_short_underfoot_is_an_error_and_no_crash",
             "test_checkpoints_bad_input::test_a_name_cannot_command_the_terminal",
             "test_checkpoints_bad_input::test_weights_that_are_not_finite_are_refused",
+            "test_checkpoints_index::test_a_hostile_index_is_refused",
+        ),
+    ),
+    Claim(
+        "A checkpoint's bytes do not depend on who quantizes it: one process, several, or ones that died on the way.",
+        NOT_MATHEMATICAL,
+        INPUT_OUTPUT,
+        (
+            "test_checkpoints_sharded::test_each_shard_is_what_the_file_alone_would_be",
+            "test_checkpoints_workers::test_the_bytes_do_not_depend_on_the_number_of_workers",
+            "test_checkpoints_workers::test_a_worker_that_dies_is_replaced_and_its_job_done_again",
+            "test_checkpoints_workers::test_after_some_deaths_the_shard_and_the_tensor_are_named",
+            "test_checkpoints_workers::test_ctrl_c_ends_every_process_and_leaves_nothing",
+            "test_checkpoints_workers::test_memory_is_that_of_a_tensor_however_many_there_are",
         ),
     ),
     Claim(

@@ -30,8 +30,8 @@ def read_checkpoint(data: bytes) -> None:
             _print(path)
     with documented(CheckpointError), Checkpoint(path) as checkpoint:
         for name, tensor in checkpoint.tensors.items():
-            if sum(len(piece) for piece in checkpoint.chunks(name)) != tensor.nbytes:
-                raise AssertionError(f"{name}: chunks of another length than the tensor")
+            if len(checkpoint.raw(name)) != tensor.nbytes:
+                raise AssertionError(f"{name}: bytes of another length than the tensor")
             if tensor.dtype in FLOAT_DTYPES:
                 with documented(CheckpointError):
                     checkpoint.read_float32(name)

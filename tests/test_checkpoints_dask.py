@@ -1,0 +1,141 @@
+"""Dask as the one who does the work: the same bytes, a dead worker's task is done again, a bounded number of times."""
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from q35ref.checkpoints import CheckpointError, on_cluster, on_dask, quantize_file
+from q35ref.checkpoints.on_dask import DaskUnavailable
+from q35ref.cli import main
+from tests.checkpoint_files import model, stored, weights
+from tests.sharded_files import Dying, digests, save_shards, shard_name, sharded_model, wrapping
+
+distributed_only = pytest.mark.skipif(
+    importlib.util.find_spec("distributed") is None, reason="Dask's package distributed is an extra of its own: [dask]"
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Return a cluster of two processes that is there already."""
+    distributed = importlib.import_module("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None
+    ) as found:
+        yield found
+
+
+@distributed_only
+def test_a_cluster_at_an_address_gives_the_same_bytes(
+    tmp_path: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With relative paths: the workers stand in another folder."""
+    monkeypatch.chdir(tmp_path)
+    source = sharded_model(Path("source"), "BF16")
+    records = quantize_file(source, "serial", group_size=16)
+    heard: list[tuple[str, int, int]] = []
+    runner = on_cluster(cluster.scheduler_address)
+    again = quantize_file(source, "dask", group_size=16, runner=runner, progress=lambda *words: heard.append(words))
+    assert again == records
+    assert digests(Path("dask")) == digests(Path("serial"))
+    assert heard[-1] == ("", heard[-1][2], heard[-1][2])
+    assert len(heard) == 9
+
+
+@distributed_only
+def test_an_error_of_a_task_is_the_same_as_in_this_process(tmp_path: Path, cluster: Any) -> None:
+    bad = weights(2, 2)
+    bad[1, 0] = float("nan")
+    source = save_shards(tmp_path / "source", [{"a.weight": stored(weights(2, 2))}, {"b.weight": stored(bad)}])
+    with pytest.raises(CheckpointError, match=rf"{shard_name(1, 2)}: tensor b\.weight: expected finite"):
+        quantize_file(source, tmp_path / "target", runner=on_cluster(cluster.scheduler_address))
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+@distributed_only
+def test_the_command_makes_a_local_cluster(tmp_path: Path) -> None:
+    source = sharded_model(tmp_path / "source")
+    quantize_file(source, tmp_path / "serial")
+    arguments = ["quantize", str(source), str(tmp_path / "target"), "--dask", "local", "--workers", "2"]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert digests(tmp_path / "target") == digests(tmp_path / "serial")
+
+
+@distributed_only
+def test_the_task_of_a_worker_that_dies_is_done_again(tmp_path: Path) -> None:
+    source, marks = sharded_model(tmp_path / "source"), tmp_path / "marks"
+    marks.mkdir()
+    quantize_file(source, tmp_path / "serial")
+    runner = wrapping(on_cluster("local", 2), Dying, marks, times=1, only="second.weight")
+    quantize_file(source, tmp_path / "target", runner=runner)
+    assert len(list(marks.iterdir())) == 1, "it died once, its result half written"
+    assert digests(tmp_path / "target") == digests(tmp_path / "serial")
+
+
+@distributed_only
+def test_after_some_deaths_the_shard_and_the_tensor_are_named(tmp_path: Path) -> None:
+    source, marks = sharded_model(tmp_path / "source"), tmp_path / "marks"
+    marks.mkdir()
+    runner = wrapping(on_cluster("local", 1, retries=1), Dying, marks, times=99, only="second.weight")
+    with pytest.raises(CheckpointError) as caught:
+        quantize_file(source, tmp_path / "target", runner=runner)
+    assert str(caught.value).startswith(
+        f"{source}/{shard_name(1, 3)}: tensor second.weight: the process that worked on it died 2 times"
+    )
+    assert len(list(marks.iterdir())) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["marks", "source"]
+
+
+@distributed_only
+def test_an_address_where_nobody_answers_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_dask, "CONNECT_SECONDS", 1)
+    model(tmp_path / "s")
+    for address in ("tcp://127.0.0.1:9", "nonsense://x"):
+        result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", address])
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"Error: dask: expected a scheduler at {address!r}, found none")
+        assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "lost"])
+def test_a_cluster_that_goes_away_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """With a stand-in for the package: the client of a dead scheduler has its tasks cancelled."""
+
+    class Client(contextlib.nullcontext[None]):
+        loop = None
+
+        def __init__(self, address: str, **settings: object) -> None:
+            super().__init__()
+
+        def map(self, task: object, jobs: list[object], key: list[str], **settings: object) -> list[SimpleNamespace]:
+            return [SimpleNamespace(key=name, status=status) for name in key]
+
+    stand_in = SimpleNamespace(Client=Client, as_completed=lambda futures, loop: iter(futures))
+    monkeypatch.setitem(sys.modules, "distributed", stand_in)
+    model(tmp_path / "s")
+    result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", "tcp://x:1"])
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: dask: the scheduler went away, or cancelled a task ({status})\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(DaskUnavailable, match=r"pip install 'q35ref\[dask\]'"):
+        on_cluster()
+    model(tmp_path / "s")
+    result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", "local"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    expected = "Error: dask: expected the package distributed, found none: pip install 'q35ref[dask]'\n"
+    assert result.stderr == expected
+    assert not (tmp_path / "t").exists()
