@@ -47,7 +47,6 @@ def test_the_kept_run_is_whole() -> None:
     about = json.loads((evidence_page.KEPT / "about.json").read_text())
     assert not about["quick"]
     assert about["missing"] == []
-    assert about["seconds"] < 15 * 60
     assert {path.stem for path in evidence_page.KEPT.glob("*.csv")} == set(COLUMNS)
     assert (
         {path.stem for path in evidence_page.KEPT.glob("figures/*.png")} == set(FIGURES) == set(evidence_page.FIGURES)

@@ -145,7 +145,8 @@ def every_table_says_where_its_rows_are_from(evidence: Evidence) -> None:
 def numbers_are_in_range(evidence: Evidence) -> None:
     made = tables(evidence)
     for row in made["quality"]:
-        assert 0 <= row["normalized_rmse"] < 1
+        # With gain 1 the narrow lane clamps whatever the range: a few matrices lose more than they hold.
+        assert 0 <= row["normalized_rmse"] < (2 if "gain 1" in row["format"] else 1)
         assert row["normalized_rmse"] > 0 or row["format"] == "FP16"  # in which the trained weights are published
         assert 3 < row["bits_per_weight"] <= 16
     for row in made["ablation"]:

@@ -26,7 +26,7 @@ SMALLEST: dict[str, tuple[str, tuple[str, ...]]] = {
     "ActivationsInFloat32": ("quantize_activations.integers", ("x = np.array([[",)),
     "ActivationTailDropped": ("matmul.out", ("a = np.array([[0], [0], [0], [0], [1]]", " = 1, 'byte', 0, 1")),
     "ColumnTailDropped": ("matmul.out", ("k, layout, group_size, narrow_gain = 1, 'byte', 0, 1",)),
-    "LongGroupsUseTheFirst": ("matmul.out", ("k, layout, group_size, narrow_gain = 65, 'byte', 64, 1",)),
+    "LongGroupsUseTheFirst": ("matmul.out", ("k, layout, group_size, narrow_gain = 129, 'byte', 128, 1",)),
     "DequantizesInDouble": ("dequantize.exact", ("q = np.array([[0], [3]]", "scale = np.array([[5592407.0]]")),
     "Float32Accumulators": ("matmul.acc", ("a = np.full((1, 20325), 127", "q = np.resize(np.array([[7], [3]]")),
     "GainOnWideLane": ("matmul.acc", ("a = np.array([[1]]", "q = np.array([[1], [0]]", " = 1, 'byte', 0, 2")),

@@ -90,12 +90,14 @@ def matches(expected: list[str], printed: str) -> bool:
 def run_console(block: str, folder: str) -> list[str]:
     """Run a console block; return what is wrong with it."""
     wrong = []
+    # A make in a block is nobody's child, whoever runs this: it would say where it enters and leaves.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     for command in commands(block):
         done = subprocess.run(
             ["bash", "-c", command.text],
             cwd=folder,
-            env={**os.environ, "PATH": path},
+            env={**inherited, "PATH": path},
             capture_output=True,
             text=True,
             timeout=TIMEOUT,

@@ -31,7 +31,8 @@ WITNESSES: Final = 12
 """Failing calls that are kept to tell bug classes apart, and as many that kept the rule."""
 
 SECONDS: Final = {
-    **dict.fromkeys(("crash", "exit", "overread", "misaligned", "written input", "null result"), 2.0),
+    **dict.fromkeys(("overread", "misaligned", "written input", "null result"), 3.0),
+    **dict.fromkeys(("crash", "exit"), 2.0),
     **dict.fromkeys(("thread dependent", "not repeatable"), 1.0),
     "hang": 0.0,
 }
