@@ -205,7 +205,8 @@ def test_rows_of_every_matrix_and_policy_and_what_is_missing(monkeypatch: pytest
     statistics = gather(encoder, TOKENS)
     made: outputs.Made = {}
     told: list[str] = []
-    rows, missing = output_rows(encoder, statistics, statistics, made=made, progress=told.append)
+    unseen = gather(encoder, TOKENS[: len(TOKENS) // 2])
+    rows, missing = output_rows(encoder, statistics, unseen, made=made, progress=told.append)
     assert missing == ["no such package"]
     names = encoder.config.linear_names
     assert tuple(told) == names
@@ -216,7 +217,8 @@ def test_rows_of_every_matrix_and_policy_and_what_is_missing(monkeypatch: pytest
         weights, ordered = encoder.weights(row.matrix), made[row.policy, row.matrix]
         assert row.bits_per_weight == ordered.bits_per_weight
         assert (ordered.permutation is not None) == ("ordered" in row.policy)
-        assert row.output_error == output_error(weights, ordered.restored(), statistics[row.matrix].gram)
+        assert row.output_error == output_error(weights, ordered.restored(), unseen[row.matrix].gram)
+        assert row.output_error != output_error(weights, ordered.restored(), statistics[row.matrix].gram)
         assert row.normalized_rmse == pytest.approx(np.std(ordered.restored() - weights) / weights.std(), rel=0.05)
     best, plain = ({r.matrix: r.output_error for r in rows if r.policy == p} for p in (outputs.BEST, "min-max"))
     assert all(best[name] < plain[name] for name in names)

@@ -296,6 +296,7 @@ def test_fused_experts_are_named_and_can_be_left_out() -> None:
     model = transformers.MixtralForCausalLM(config).eval()
     stray = [name for name, module in model.named_modules() if type(module).__name__ == "MixtralExperts"]
     if not stray:
+        # Older releases have a Linear for each expert, which is quantized: then there is nothing to refuse.
         pytest.skip("this release of transformers has no fused experts in Mixtral")
     with pytest.raises(Refused, match=r"^model: \d modules .*MixtralExperts"):
         quantize_model(model)

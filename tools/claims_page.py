@@ -4,16 +4,15 @@ python -m tools.claims_page              write the page
 python -m tools.claims_page --check      exit status 1 if the page is not what the audits say
 """
 
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.evidence import audits, audits_accuracy  # noqa: F401  # they register the auditors
 from q35ref.evidence.claims import Audit, audit, load
+from tools.generated import settle
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "claims.md"
 
@@ -72,11 +71,7 @@ def page() -> str:
 @click.option("--check", is_flag=True, help="Only compare.")
 def main(check: bool) -> None:
     """Write docs/claims.md, or compare it with what the audits say."""
-    made = page()
-    if not check:
-        write_text(PAGE, made)
-    elif not PAGE.exists() or PAGE.read_text() != made:
-        sys.exit("docs/claims.md is not what the audits say: python -m tools.claims_page")
+    settle(PAGE, page(), "the audits say", "tools.claims_page", check=check)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.atomic_folder import write_folder
+from tools.generated import settle
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
@@ -339,10 +339,7 @@ def main(source: Path | None, check: bool) -> None:
         sys.exit(
             f"{source or KEPT}: expected the whole run of q35ref evidence, llama.cpp's formats included: {error!r}"
         )
-    if not check:
-        write_text(PAGE, made)
-    elif not PAGE.exists() or PAGE.read_text() != made:
-        sys.exit("docs/evidence.md is not what its tables say: python -m tools.evidence_page")
+    settle(PAGE, made, "its tables say", "tools.evidence_page", check=check)
 
 
 if __name__ == "__main__":

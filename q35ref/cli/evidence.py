@@ -28,7 +28,7 @@ ABOUT = "about.json"
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--quick", is_flag=True, help="Fewer sentences, matrices and formats: two minutes instead of fifteen.")
+@click.option("--quick", is_flag=True, help="Fewer sentences, matrices and formats: a fifth of the time.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of weights that are drawn.")
 def evidence(folder: Path, quick: bool, seed: int) -> None:
     """Write the drafts' tables and figures, done honestly, into FOLDER: CSV with where each row is from, SVG and PNG.

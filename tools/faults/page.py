@@ -4,18 +4,17 @@ python -m tools.faults.page              write the page
 python -m tools.faults.page --check      exit status 1 if the page is not what the record says
 """
 
-import sys
 from pathlib import Path
 from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from tools.bench.page import markdown
 from tools.faults.record import Record, faults, load
 from tools.faults.tables import commands, table
 from tools.faults.trial import ROOT
+from tools.generated import settle
 
 PAGE: Final = ROOT / "docs" / "faults.md"
 
@@ -102,11 +101,7 @@ def made(path: Path = RECORD) -> tuple[Record, str]:
 def main(check: bool) -> None:
     """Write docs/faults.md from docs/faults/record.json."""
     _, text = made()
-    if not check:
-        write_text(PAGE, text)
-    elif not PAGE.exists() or PAGE.read_text() != text:
-        click.echo("docs/faults.md is not what its record says: python -m tools.faults.page", err=True)
-        sys.exit(1)
+    settle(PAGE, text, "its record says", "tools.faults.page", check=check)
 
 
 if __name__ == "__main__":

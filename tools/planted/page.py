@@ -4,17 +4,16 @@ python -m tools.planted.page              write the page
 python -m tools.planted.page --check      exit status 1 if the page is not what the record says
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from q35ref.oracle.targets import DEFAULTS
 from tools.bench.page import markdown
+from tools.generated import settle
 from tools.planted.kernels import ROOT
 from tools.planted.record import Planted, Record, faults, load
 from tools.planted.tables import SLOW, classes, correct, first_seconds, summary, variants
@@ -140,11 +139,7 @@ def made(path: Path = RECORD) -> tuple[Record, str]:
 def main(check: bool) -> None:
     """Write docs/planted.md from docs/planted/record.json."""
     _, text = made()
-    if not check:
-        write_text(PAGE, text)
-    elif not PAGE.exists() or PAGE.read_text() != text:
-        click.echo("docs/planted.md is not what its record says: python -m tools.planted.page", err=True)
-        sys.exit(1)
+    settle(PAGE, text, "its record says", "tools.planted.page", check=check)
 
 
 if __name__ == "__main__":
