@@ -45,6 +45,10 @@ CONTINUED = "> "
 TIMEOUT = 300
 """Seconds that one command may take."""
 
+NOT_A_READERS = re.compile(r"(MAKE|MFLAGS|PYTEST_|Q35_).*|CI|BUILD_NUMBER|COLUMNS|LINES|(FORCE|PY)_COLORS?")
+"""Variables that change what a command prints, and that whoever reads a page has not set: pytest, for one, cuts no
+line short where ``CI`` is set, and make says where it enters and leaves when it is another make's child."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -90,14 +94,14 @@ def matches(expected: list[str], printed: str) -> bool:
 def run_console(block: str, folder: str) -> list[str]:
     """Run a console block; return what is wrong with it."""
     wrong = []
-    # A make in a block is nobody's child, whoever runs this: it would say where it enters and leaves.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    inherited = {name: value for name, value in os.environ.items() if not NOT_A_READERS.fullmatch(name)}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     for command in commands(block):
         done = subprocess.run(
             ["bash", "-c", command.text],
             cwd=folder,
             env={**inherited, "PATH": path},
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
