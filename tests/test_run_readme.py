@@ -48,14 +48,15 @@ def test_an_example_prints_what_a_reader_sees_wherever_it_is_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A test runner that cuts lines short does not where ``CI`` is set; a make says more when it is another's child."""
-    (tmp_path / "test_fails.py").write_text(f"def test_fails():\n    raise ValueError({'long ' * 40!r})\n")
     page = tmp_path / "page.md"
-    command = f"pytest -p no:cacheprovider -q {tmp_path}/test_fails.py | tail -2"
-    shown = "FAILED ...long lon...\n1 failed in ...s"
-    page.write_text(block("console", f"$ {command}\n{shown}") + block("console", "$ cat; echo end\nend"))
+    long = f"$ cat > test_long.py <<END\n> def test_long():\n>     assert False, {'long ' * 40!r}\n> END"
+    fails = "$ pytest -p no:cacheprovider -q test_long.py | tail -2\nFAILED ...long long...\n1 failed in ...s"
+    page.write_text(block("console", f"{long}\n{fails}") + block("console", "$ cat; echo end\nend"))
     for name, value in {"CI": "true", "BUILD_NUMBER": "1", "COLUMNS": "200", "PYTEST_ADDOPTS": "-vv"}.items():
         monkeypatch.setenv(name, value)
     assert run(page) == (2, [])
+    page.write_text(page.read_text().replace("long long...", f"{'long ' * 40}..."))
+    assert len(run(page)[1]) == 1
 
 
 def test_a_page_without_examples_fails(tmp_path: Path) -> None:
