@@ -11,7 +11,7 @@ CONSTRAINTS := $(ROOT)/ci/constraints.txt
 export PIP_CONSTRAINT := $(CONSTRAINTS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench fuzz mutation lock clean
+.PHONY: help demo test lint unit conformance contracts proofs vectors claims examples docs linkcheck dist bench fuzz mutation soak lock clean
 
 help:
 	@echo "make demo       install, quantize real trained weights and judge the result"
@@ -20,6 +20,7 @@ help:
 	@echo "make dist       build wheel and sdist, install both into empty environments, and try them"
 	@echo "make linkcheck  ask whether the pages that the documentation links to are there (a network)"
 	@echo "make bench      speed, as ratios to ggml, NumPy and memory in the same run"
+	@echo "make soak       all backends against each other on random problems, for ten minutes"
 	@echo "make mutation   change the sources in small ways; each change must be noticed: hours, for the night"
 	@echo "make fuzz       fuzz all readers and the C entry points for a while, led by coverage where that can be had"
 	@echo "make lock       renew ci/constraints.txt"
@@ -121,6 +122,12 @@ mutation: $(VENV)/installed-test
 FUZZ ?= --seconds 20
 fuzz: $(VENV)/installed-fuzz
 	cd "$(ROOT)" && $(BIN)/python -m tools.fuzz $(FUZZ)
+
+# SOAK="--minutes 60 --state soak.json" chooses; q35ref soak --help lists what there is.
+SOAK ?= --minutes 10
+
+soak: $(VENV)/installed-run
+	$(BIN)/q35ref soak $(SOAK)
 
 lock: $(BIN)/python
 	PIP_CONSTRAINT= $(PIP) install uv

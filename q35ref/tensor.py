@@ -127,6 +127,7 @@ def quantize(
     check_narrow_gain(narrow_gain)
     k, n = w.shape
     group_length(k, group_size)
+    require_finite("weights", w)
     backend = fastest()
     if method == "clip":
         scale, offset = calibrate_clip(w, group_size, narrow_gain)

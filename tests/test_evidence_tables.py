@@ -100,7 +100,7 @@ def test_a_histogram_counts_everything_once() -> None:
 def quick() -> Evidence:
     """Return a quick run; it takes a minute, so that one test looks at all of it."""
     pytest.importorskip("tokenizers", reason="tokenizers is not installed: pip install 'q35ref[evidence]'")
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'q35ref[plots]'")
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'q35ref[evidence]'")
     try:
         trained_weights()
     except NoWeights as error:

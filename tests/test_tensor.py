@@ -90,7 +90,7 @@ def test_float16_widens_and_float64_is_rounded_once() -> None:
         (np.full((2, 2), np.inf, np.float16), ValueError, "weights: expected finite"),
         (np.zeros(3), ValueError, r"weights: expected shape \(>= 1, >= 1\), got \(3,\)"),
         (np.zeros((0, 3)), ValueError, "weights: expected shape"),
-        (np.full((2, 2), np.inf, np.float32), ValueError, "w: expected finite"),
+        (np.full((2, 2), np.inf, np.float32), ValueError, "weights: expected finite"),
     ],
 )
 def test_illegal_weights_are_refused(weights: Any, error: type[Exception], message: str) -> None:

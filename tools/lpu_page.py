@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.lpu import machine as machines
 from q35ref.lpu.classic import CLASSIC
 from q35ref.lpu.classic import cycles as classic_cycles
@@ -38,6 +37,7 @@ from q35ref.lpu.plan import Plan
 from q35ref.lpu.published import DRAFTS, PUBLISHED
 from q35ref.lpu.simulate import compiled
 from q35ref.lpu.timing import Cost, cost
+from tools.generated import settle
 from tools.lpu_text import BUYS, CLUSTER, HEAD, LIMITS, MATMUL, SANITY
 
 ROOT: Final = Path(__file__).parents[1]
@@ -228,14 +228,12 @@ def picture(path: Path = PICTURE) -> None:
 def main(check: bool) -> None:
     """Write docs/lpu.md, or compare it with what the simulator says."""
     made: Any = page()
+    settle(PAGE, made, "the simulator says", "tools.lpu_page", check=check)
     if check:
-        if not PAGE.exists() or PAGE.read_text() != made:
-            sys.exit("docs/lpu.md is not what the simulator says: python -m tools.lpu_page")
         if not PICTURE.exists():
             sys.exit("docs/lpu.md's picture is not there: python -m tools.lpu_page")
         return
     PICTURE.parent.mkdir(exist_ok=True)
-    write_text(PAGE, made)
     try:
         picture()
     except NoPicture as error:

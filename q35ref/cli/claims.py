@@ -22,7 +22,7 @@ def claims(ids: tuple[str, ...], seed: int, as_json: bool) -> None:
     for name in ids:
         if name not in known:
             raise UsageProblem(f"claim: expected one of {', '.join(known)}; got {name!r}")
-    made = [audit(known[name], seed) for name in ids or known]
+    made = [audit(known[name], seed) for name in dict.fromkeys(ids or known)]
     out = console()
     if as_json:
         click.echo(

@@ -51,7 +51,7 @@ def _figure(title: str, rows: int = 1, columns: int = 1, size: tuple[float, floa
     try:
         module = import_module("matplotlib.figure")
     except ImportError as error:
-        raise NoPicture("a picture needs matplotlib: pip install 'q35ref[plots]'") from error
+        raise NoPicture("a picture needs matplotlib: pip install 'q35ref[evidence]'") from error
     figure = module.Figure(figsize=size, layout="constrained")
     figure.suptitle(title)
     return figure, figure.subplots(rows, columns)

@@ -4,6 +4,7 @@ from typing import Final
 
 from tools.assurance.claim import Part
 from tools.assurance.claims_format import CODEC, COLUMNS, LANES
+from tools.assurance.claims_gates import GATES
 from tools.assurance.claims_lpu import LPU
 from tools.assurance.claims_matmul import DRAFTS, EPILOGUE, MATMUL
 from tools.assurance.claims_numbers import ACTIVATIONS, CALIBRATION, FLOAT32, QUANTIZER, ROUNDING
@@ -23,6 +24,7 @@ PARTS: Final[tuple[Part, ...]] = (
     Part("The streaming processor", LPU),
     Part("The paper drafts", DRAFTS),
     Part("The product", PRODUCT),
+    Part("The gates, each shown to fire", GATES),
     Part("What is trusted", TRUST),
 )
 """Every claim, in the order of the page."""

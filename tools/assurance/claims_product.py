@@ -110,31 +110,6 @@ PRODUCT: Final = (
             "test_checkpoints_schema::test_parameters_that_are_not_finite_or_scales_not_positive_are_refused",
         ),
     ),
-    Claim(
-        "The gate on contracts fires: misspelt, impossible, false, missing, unconfirmed contracts fail.",
-        NOT_MATHEMATICAL,
-        NOT_MATHEMATICAL,
-        (
-            "test_crosshair_gate::test_misspelt_post_is_refused",
-            "test_crosshair_gate::test_impossible_pre_fails",
-            "test_crosshair_gate::test_false_post_fails",
-            "test_crosshair_gate::test_no_contract_at_all_fails",
-            "test_crosshair_gate::test_unconfirmed_contract_fails",
-            "test_crosshair_gate::test_removed_added_and_weakened_contracts_are_noticed",
-        ),
-    ),
-    Claim(
-        "The gate on proofs fires: missing proofs, axioms, trust in the compiler, warnings, files that nothing "
-        "imports, and headlines that are no theorems fail.",
-        NOT_MATHEMATICAL,
-        NOT_MATHEMATICAL,
-        (
-            "test_lean_refusals::test_text_is_refused",
-            "test_lean_refusals::test_lean_and_its_audit_refuse",
-            "test_lean_refusals::test_headlines_must_be_public_theorems",
-            "test_lean_roots::test_file_that_nothing_imports_is_refused",
-        ),
-    ),
 )
 """Claims on the product."""
 

@@ -4,18 +4,17 @@ python -m tools.bench.page              write the page, and the pictures where m
 python -m tools.bench.page --check      exit status 1 if the page is not what the record says
 """
 
-import sys
 from pathlib import Path
 from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from tools.bench import growth, pictures, roofline
 from tools.bench.record import Record, load
 from tools.bench.tables import LEGEND, Grid, grids, targets
 from tools.bench.targets import judge
+from tools.generated import settle
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
 
@@ -154,12 +153,9 @@ def made(folder: Path = FOLDER) -> tuple[Record, str]:
 def main(check: bool) -> None:
     """Write docs/speed.md and its pictures from docs/speed/record.json."""
     record, text = made()
+    settle(PAGE, text, "its record says", "tools.bench.page", check=check)
     if check:
-        if not PAGE.exists() or PAGE.read_text() != text:
-            click.echo("docs/speed.md is not what its record says: python -m tools.bench.page", err=True)
-            sys.exit(1)
         return
-    write_text(PAGE, text)
     for name, draw in (("roofline", roofline.draw), ("growth", growth.draw)):
         pictures.save(draw(record), FOLDER / name)
 

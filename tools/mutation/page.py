@@ -12,9 +12,9 @@ from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from tools.bench.page import markdown
+from tools.generated import settle
 from tools.mutation.cli import explained
 from tools.mutation.mutant import Key
 from tools.mutation.parts import PARTS
@@ -148,14 +148,10 @@ def made(path: Path = RECORD) -> tuple[Record, dict[Key, str], str]:
 def main(check: bool) -> None:
     """Write docs/mutation.md from docs/mutation/record.json and docs/mutation/equivalent.toml."""
     record, entries, text = made()
-    if not check:
-        write_text(PAGE, text)
-        return
-    wrong = [f"{found.key}: survived, unexplained" for part in record.parts.values() for found in faults(part, entries)]
-    if not PAGE.exists() or PAGE.read_text() != text:
-        wrong.append("docs/mutation.md is not what its record says: python -m tools.mutation.page")
-    for line in wrong:
-        click.echo(line, err=True)
+    wrong = [found.key for part in record.parts.values() for found in faults(part, entries)] if check else []
+    for key in wrong:
+        click.echo(f"{key}: survived, unexplained", err=True)
+    settle(PAGE, text, "its record says", "tools.mutation.page", check=check)
     sys.exit(int(bool(wrong)))
 
 

@@ -4,15 +4,14 @@ python -m tools.scale.page              write the page
 python -m tools.scale.page --check      exit status 1 if the page is not what the record says
 """
 
-import sys
 from pathlib import Path
 from typing import Final
 
 import click
 
-from q35ref.atomic import write_text
 from q35ref.cli.output import UsageProblem
 from tools.bench.page import markdown
+from tools.generated import settle
 from tools.scale.record import BASE, GROUP_SIZE, MATRICES, Record, faults, load
 from tools.scale.tables import giga, mebi, parts, runs
 
@@ -130,11 +129,7 @@ def made(path: Path = RECORD) -> tuple[Record, str]:
 def main(check: bool) -> None:
     """Write docs/scale.md from docs/scale/record.json."""
     _, text = made()
-    if not check:
-        write_text(PAGE, text)
-    elif not PAGE.exists() or PAGE.read_text() != text:
-        click.echo("docs/scale.md is not what its record says: python -m tools.scale.page", err=True)
-        sys.exit(1)
+    settle(PAGE, text, "its record says", "tools.scale.page", check=check)
 
 
 if __name__ == "__main__":
