@@ -7,6 +7,7 @@ against that bound plus ``u * abs(value) + 2**-150``.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,11 @@ With M = abs(w - offset) + 8 * step, an error and a bound evaluated with a round
 most 2 * 2**-53 * M. No w is farther from the offset than 8 * step + bound, and step <= 2 * bound, so M <= 33 * bound,
 and no ratio is above 33: together below 33 * 66 * 2**-53 + 66 * 2**-53 < 2**-41.
 """
+
+
+BLOCK: Final = 1 << 13
+"""Weights that are measured at once. As doubles, 64 KiB: of what is larger than 128 KiB, glibc gives each array that
+goes back to the system, and half of the time went into pages that are given anew for the next."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
     q = fastest().unpack(qt.packed, qt.k, qt.layout)
     restored = dequantize(qt)
     squares = worst_error = exact_ratio = restored_ratio = 0.0
-    for block in blocks(weights, qt.group_size):
+    for block in blocks(weights, qt.group_size, weights=BLOCK):
         w, out = block.cut(weights).astype(np.float64), block.cut(restored)
         with np.errstate(over="ignore"):
             after = np.abs(w - out)

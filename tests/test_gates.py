@@ -61,9 +61,9 @@ def test_every_gate_is_shown_to_fire() -> None:
 @pytest.mark.parametrize(
     ("number", "text", "said"),
     [
-        (0, SOUND.replace("    return", "\treturn"), "would be reformatted"),
+        (0, SOUND.replace("x + 1", "x+1"), "would be reformatted"),
         (1, "import os\n" + SOUND, "F401"),
-        (1, SOUND.replace('"""A module."""\n\n\n', ""), "D100"),
+        (1, SOUND.replace("x + 1", "eval(f'{x} + 1')"), "S307"),
         (2, SOUND.replace("x + 1", "str(x)"), "Incompatible return value type"),
         (2, SOUND.replace(": int)", ")"), "missing a type annotation"),
     ],

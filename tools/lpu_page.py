@@ -205,7 +205,7 @@ def sanity() -> str:
 def sections() -> Iterator[str]:
     """Yield the page's parts."""
     yield HEAD.format(figures=figures(), classic=classic_cycles(CLASSIC, 1, SIZE, SIZE))
-    yield MATMUL.format(table=gemvs(), picture=PICTURE.relative_to(PAGE.parent))
+    yield MATMUL.format(table=gemvs(), picture=PICTURE.relative_to(ROOT / "docs"))
     yield buys()
     yield CLUSTER.format(table=cluster(), batch=BATCH, users=USERS, node=NODE)
     yield sanity()
