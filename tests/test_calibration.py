@@ -193,9 +193,10 @@ def test_calibrate_chooses_by_name(group: list[float], gain: int) -> None:
     assert calibrate(group, "clip", gain) == calibrate_clip(group, gain)
 
 
-def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ValueError, match="method: expected one of minmax, symmetric, clip, got 'best'"):
-        calibrate([1.0], "best")  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", ["", "best", "clipped", "minimum", "symmetrical", "zero"])
+def test_an_unknown_method_is_refused(method: str) -> None:
+    with pytest.raises(ValueError, match=f"method: expected one of minmax, symmetric, clip, got '{method}'"):
+        calibrate([1.0, 2.0], method)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", METHODS)

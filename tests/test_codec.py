@@ -131,7 +131,7 @@ def test_a_code_that_is_none_is_not_packed(code: int) -> None:
         pack_dense([1, code])
 
 
-@pytest.mark.parametrize("byte", [-1, 256])
+@pytest.mark.parametrize("byte", [-1, 256, 257, 10**6])
 def test_a_byte_that_is_none_is_not_unpacked(byte: int) -> None:
     with pytest.raises(ValueError, match=f"packed: expected bytes from 0 to 255, got {byte}"):
         unpack_dense([byte], 1)
@@ -196,9 +196,10 @@ def test_a_byte_with_bit_7_set_is_refused(byte: int) -> None:
         unpack_column([46, byte], 4, "byte")
 
 
-def test_the_number_of_codes_must_fit_the_number_of_rows() -> None:
-    with pytest.raises(ValueError, match="codes: expected 2 codes for k = 3, got 3"):
-        unpair_codes([0, 0, 0], 3)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_number_of_codes_must_fit_the_number_of_rows(count: int) -> None:
+    with pytest.raises(ValueError, match=f"codes: expected 2 codes for k = 3, got {count}"):
+        unpair_codes([0] * count, 3)
 
 
 def test_an_empty_column_is_refused() -> None:

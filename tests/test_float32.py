@@ -110,6 +110,12 @@ def test_binade_is_the_power_of_two_below(numerator: int, denominator: int) -> N
     assert Fraction(2) ** exponent <= Fraction(numerator, denominator) < Fraction(2) ** (exponent + 1)
 
 
+@given(st.integers(1, 2**70), st.integers(-100, 100))
+def test_binade_of_a_power_of_two_is_its_exponent(common: int, exponent: int) -> None:
+    numerator, denominator = (common << exponent, common) if exponent >= 0 else (common, common << -exponent)
+    assert binade(numerator, denominator) == exponent
+
+
 def test_the_overflow_threshold_is_2_to_the_128_minus_2_to_the_103() -> None:
     threshold = 2**128 - 2**103
     for sign in (-1, 1):

@@ -122,6 +122,7 @@ def test_the_accumulator_bound_is_attained(rows: int, gain: int) -> None:
 
 
 def test_int32_holds_every_legal_group_and_the_limits_are_tight() -> None:
+    assert np.iinfo(np.int32).max == INT32_MAX
     assert accumulator_bound(MAX_GROUP_ROWS, 2) <= INT32_MAX < accumulator_bound(MAX_GROUP_ROWS + 1, 2)
     assert accumulator_bound(2_796_202, 1) <= INT32_MAX < accumulator_bound(2_796_203, 1)
     assert accumulator_bound(0, 2) == 0
