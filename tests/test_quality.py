@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import q35ref
 from q35ref import quality as quality_module
 from q35ref import reference
 from q35ref.backends import get
+from q35ref.backends.numpy.blocks import blocks
 from q35ref.quality import judge_sample, measure
 
 RNG = np.random.default_rng(9)
@@ -133,3 +136,22 @@ def test_other_weights_than_the_tensors_are_refused() -> None:
         measure(W[:50], qt)
     with pytest.raises(ValueError, match="weights: expected finite"):
         measure(np.full_like(W, np.nan), qt)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("whole_groups", [False, True])
+@given(k=st.integers(1, 300), n=st.integers(1, 70), groups=st.integers(0, 8), size=st.sampled_from([16, 64, 1 << 13]))
+def test_blocks_of_any_size_cover_a_matrix_once_and_cut_no_group_amiss(
+    order: Any, whole_groups: bool, k: int, n: int, groups: int, size: int
+) -> None:
+    group_size = 16 * groups
+    seen = np.zeros((k, n), np.int8, order=order)
+    for block in blocks(seen, group_size, whole_groups=whole_groups, weights=size):
+        assert block.rows.start % 2 == 0
+        if group_size:
+            assert block.groups.start == block.rows.start // group_size
+            assert block.groups.stop == -(-block.rows.stop // group_size)
+        part = block.cut(seen)
+        assert part.shape[0] == 1 or part.shape[1] == group_size
+        part += 1
+    assert (seen == 1).all()
