@@ -138,6 +138,8 @@ GROUPS = "const int64_t groups = group_size ? (k + group_size - 1) / group_size 
         ("calibrate_symmetric", "static volatile float s; s = w[-1];", "", "overread"),
         ("calibrate_symmetric", "", ZERO_COLUMN, "value"),
         ("calibrate_minmax", "", ZERO_COLUMN, "value"),
+        ("quantize_activations", "", ("for (int64_t i = 0; i < m * k; i++) "
+         "if (x[i] < -127.5f * activation_scale[i / k]) a[i] = -128;"), "value"),
         ("quantize_activations", "", ZERO_ROW + "if (z) activation_scale[i] = activation_scale[i - 1]; }", "value"),
     ],
 )  # fmt: skip

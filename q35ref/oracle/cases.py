@@ -254,6 +254,11 @@ def activations_cases(level: int, rng: Rng) -> Iterator[Problem]:
         yield Problem("quantize_activations", 40, {"x": nudged})
     k, m, _ = LARGE_SHAPE
     yield Problem("quantize_activations", k, {"x": rng.normal(0, 1, (m, k)).astype(np.float32)})
+    # Of a few subnormal steps, a scale may be rounded to far less than absmax/127: only then is a quotient clamped.
+    for steps in (1, 2, 3, 10):
+        most = 127 * (2 * steps + 1) // 2
+        x = np.array([most, -most, *range(-most + 1, most, 1 + steps)], np.float64) * 2.0**-149
+        yield Problem("quantize_activations", len(x), {"x": np.stack([x, -x]).astype(np.float32)})
 
 
 def matmul_cases(level: int, rng: Rng) -> Iterator[Problem]:
