@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import q35ref
 from q35ref.backends.native import NativeUnavailable
 from q35ref.backends.native.build import CompilerError, compiler
 from q35ref.backends.native.library import Library, load
@@ -25,6 +26,7 @@ from tools.bench.ggml import ggml
 from tools.bench.machine import describe
 from tools.bench.memory import HUGE_PAGE, empty, repeated
 from tools.bench.others import optional
+from tools.bench.ours import Weights
 from tools.bench.record import Measurement, Record, Section, from_json, save
 from tools.bench.record import load as load_record
 from tools.bench.rounds import Samples, round_robin
@@ -125,6 +127,14 @@ def test_the_error_is_judged_on_shape_and_numbers() -> None:
     assert relative_error([[1.0]], [1.0]) == float("inf")
     assert relative_error([1.0, 1.1], [1.0, 1.0]) == pytest.approx(0.0707, rel=1e-2)
     assert relative_error([2.0, 1.0], [1.0, 2.0]) > 0.4, "rows that changed places"
+
+
+def test_what_is_read_of_a_matrix_are_its_codes_scales_and_offsets() -> None:
+    made = q35ref.quantize(np.ones((256, 3), np.float32), group_size=64)
+    matrix = Weights(made.packed, made.scale, made.offset, made.k, made.n, made.group_size)
+    found = measured("gemv", "somebody", "some way", 16.0, k=256, n=3, bytes=matrix.nbytes)
+    assert found.bits == 3.5 + 64 / 64
+    assert found.giga_bytes == near(16.0 * 4.5 / 8)
 
 
 def test_an_absent_ggml_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

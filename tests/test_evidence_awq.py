@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from q35ref.evidence.activations import Statistics
-from q35ref.evidence.awq import EXPONENTS, REACHES, activation_aware, channel_scale
+from q35ref.evidence.awq import activation_aware, channel_scale
 from q35ref.evidence.grids import uniform
 
 RNG = np.random.default_rng(7)
@@ -30,9 +30,9 @@ def lost(x: Any, restored: Any, weights: Any) -> float:
 
 
 def by_hand(weights: Any, x: Any, bits: int) -> Any:
-    """AWQ as it is written: products of activations for every exponent and every reach, group by group."""
+    """AWQ as it is written: products of activations for all twenty exponents and ten reaches, group by group."""
     magnitude = np.abs(x).mean(axis=0, dtype=np.float64)
-    scales = [channel_scale(magnitude, step / EXPONENTS) for step in range(EXPONENTS)]
+    scales = [channel_scale(magnitude, step / 20) for step in range(20)]
     made = [uniform(weights * s[:, None], bits, GROUP).weights / s[:, None] for s in scales]
     s = scales[int(np.argmin([lost(x, each, weights) for each in made]))]
     scaled, seen = weights * s[:, None], x / s
@@ -42,8 +42,8 @@ def by_hand(weights: Any, x: Any, bits: int) -> Any:
         for column in range(N):
             group = scaled[rows, column : column + 1]
             best = np.inf
-            for step in range(REACHES):
-                reach = np.abs(group).max() * np.float32(1 - step / (2 * REACHES))
+            for step in range(10):
+                reach = np.abs(group).max() * np.float32(1 - step / 20)
                 tried = uniform(np.clip(group, -reach, reach), bits, GROUP).weights
                 if (cost := lost(seen[:, rows], tried, group)) < best:
                     best, restored[rows, column : column + 1] = cost, tried

@@ -90,6 +90,16 @@ def test_the_second_converter_is_as_described() -> None:
     assert drafts.symmetric(far).ravel().tolist() == [8, 8, -12, -12]
 
 
+def test_the_drafts_int4_gives_the_largest_weight_the_integer_seven() -> None:
+    weights = np.array([[7.0, -14.0], [-2.6, 3.1], [0.4, 13.9]])
+    assert drafts.int4(weights).tolist() == [[7, -14], [-3, 4], [0, 14]]
+
+
+def test_the_chips_bandwidth_is_that_of_all_its_banks() -> None:
+    """Two hemispheres of 22 groups of four banks of 320 bytes, 900 million times a second."""
+    assert audit(CLAIMS["bw-80"]).finding.value == pytest.approx(2 * 22 * 4 * 320 * 0.9)
+
+
 def test_the_drafts_bytes_are_the_formats_but_for_what_is_cut() -> None:
     weights = np.random.default_rng(1).standard_normal((7, 5))
     codes, scale, zero = drafts.convert(weights)

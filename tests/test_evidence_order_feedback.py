@@ -38,17 +38,20 @@ except NoPeer as absent:
 needs_peer = pytest.mark.skipif(bool(NO_PEER), reason=NO_PEER)
 
 
-def one_pass_by_hand(weights: Any, gram: Any, scale: Any, offset: Any, gain: int, damping: float) -> Any:
-    """GPTQ as it is written: after each row the rest of the inverse's Schur complement, no factor and no blocks."""
+def one_pass_by_hand(weights: Any, gram: Any, scale: Any, offset: Any, gains: Any, limits: Any, damping: float) -> Any:
+    """GPTQ as it is written: after each row the rest of the inverse's Schur complement, no factor and no blocks.
+
+    Scale, offset, gain and limits are those of each row.
+    """
     k = len(weights)
     hessian = gram / (np.trace(gram) / k) + damping * np.eye(k)
     inverse, left = np.linalg.inv(hessian), weights.astype(np.float64).copy()
-    gains = [lane_gain(row, gain) for row in range(k)]
     turns = sorted(range(k), key=lambda row: (-gains[row], -hessian[row, row]))
     q = np.empty(weights.shape, np.int64)
     for row in turns:
-        q[row] = np.clip(np.rint((left[row] - offset) / (scale * gains[row])), *lane_interval(row))
-        error = (left[row] - (scale * gains[row] * q[row] + offset)) / inverse[row, row]
+        step = scale[row] * gains[row]
+        q[row] = np.clip(np.rint((left[row] - offset[row]) / step), *limits[row])
+        error = (left[row] - (step * q[row] + offset[row])) / inverse[row, row]
         left -= np.outer(inverse[:, row], error)
         inverse -= np.outer(inverse[:, row], inverse[row]) / inverse[row, row]
     return q
@@ -60,8 +63,9 @@ def test_one_pass_is_the_published_rule_on_the_lanes_grids(gain: int) -> None:
     plain = q35ref.quantize(W, narrow_gain=gain, method="clip")
     assert made.scale.tobytes() == plain.scale.tobytes()
     assert made.offset.tobytes() == plain.offset.tobytes()
-    scale, offset = plain.scale[0].astype(float), plain.offset[0].astype(float)
-    expected = one_pass_by_hand(W, GRAM, scale, offset, gain, 0.1)
+    scale, offset = (np.tile(each.astype(float), (K, 1)) for each in (plain.scale, plain.offset))
+    gains, limits = [lane_gain(row, gain) for row in range(K)], [lane_interval(row) for row in range(K)]
+    expected = one_pass_by_hand(W, GRAM, scale, offset, gains, limits, damping=0.1)
     q = q35ref.backends.get("numpy").unpack(made.packed, K, made.layout)
     assert np.array_equal(q, expected)
 

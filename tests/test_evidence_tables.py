@@ -49,6 +49,7 @@ def test_the_error_of_levels_is_that_of_a_sample() -> None:
 
 def test_bits_count_every_parameter() -> None:
     bits = {(each.name, each.group_size): each.keep(np.ones((256, 2), np.float32)).bits for each in own_formats()}
+    assert bits["FP16", 0] == 16
     assert bits["INT8", 0] == 8 + 32 / 256
     assert bits["INT4 symmetric", 128] == 4 + 32 / 128
     assert bits["INT4 asymmetric", 64] == 4 + 64 / 64

@@ -4,10 +4,17 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 
 from q35ref.backends.numpy import NumpyBackend
 from q35ref.oracle import check, problems
-from q35ref.oracle.report import Result
+from q35ref.oracle.calls import Outcome
+from q35ref.oracle.judge import Mismatch
+from q35ref.oracle.problem import Problem
+from q35ref.oracle.report import Report, Result
+from q35ref.oracle.runner import kernel_results
+from q35ref.oracle.targets import ObjectTarget
+from q35ref.version import __version__
 
 
 class ScalesTwice(NumpyBackend):
@@ -54,6 +61,62 @@ def test_a_result_told_of_before_is_printed_without_its_findings() -> None:
     assert "the smallest input found:" in first
     assert second.splitlines() == [second]
     assert second.startswith(f"FAIL quantize_activations.scale: told of above, {result.failures} of {result.cases}")
+
+
+class ZeroesItsInput(NumpyBackend):
+    """Right, but some calls change what they are given."""
+
+    def unpack(self, packed: Any, k: int, layout: Any) -> Any:
+        q = super().unpack(packed, k, layout)
+        packed[...] = 0
+        return q
+
+
+@pytest.mark.parametrize(
+    ("kernel", "only"), [(ScalesTwice, "quantize_activations.*"), (ZeroesItsInput, "unpack.behaves")]
+)
+def test_what_was_told_of_early_is_not_worked_out_again(kernel: Any, only: str) -> None:
+    early: list[Result] = []
+    report = check(kernel(), only=only, on_early=early.append)
+    told = [id(finding) for result in early for finding in result.findings]
+    assert [id(finding) for result in report.failures for finding in result.findings] == told != []
+
+
+class Dies(ObjectTarget):
+    """A stand-in for a kernel in a process: right, but some calls end it, and none does when it is asked again."""
+
+    def __init__(self, deaths: dict[int, str]) -> None:
+        super().__init__(NumpyBackend())
+        origins = [problem.origin for problem in problems("unpack", 1, 1)]
+        self.deaths = {origins[number]: Mismatch(kind, "", str(number), "") for number, kind in deaths.items()}
+
+    def call(self, problem: Problem) -> Outcome:
+        death = self.deaths.get(problem.origin)
+        return super().call(problem) if death is None else Outcome(faults=(death,), answered=False)
+
+    def fault_again(self, problem: Problem, fault: Mismatch) -> Mismatch | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("rule", "deaths", "told"),
+    [
+        ("unpack.integers", {9: "crash", 10: "hang", 40: "exit"}, ["crash 9"]),
+        ("unpack.integers", {9: "crash", 16: "exit", 40: "hang"}, ["crash 9"]),
+        ("unpack.behaves", {9: "crash", 10: "exit", 40: "crash", 41: "exit"}, ["crash 9", "exit 10"]),
+        ("unpack.behaves", {9: "crash", 16: "crash", 40: "crash"}, ["crash 16"]),
+    ],
+)
+def test_of_several_deaths_the_first_is_told_of(rule: str, deaths: dict[int, str], told: list[str]) -> None:
+    """By number, though number 16 is asked before number 9; but what behaviour has been told of early stands."""
+
+    def command(name: str, require: str = "") -> str:
+        return name
+
+    report = Report("dies", 1, 1, __version__)
+    (result,) = kernel_results(Dies(deaths), report, (), lambda name: name == rule, command)
+    assert [f"{finding.kind} {finding.got}" for finding in result.findings] == told
+    assert result.failures == len(deaths)
 
 
 class Counted(NumpyBackend):
