@@ -7,7 +7,7 @@ against that bound plus ``u * abs(value) + 2**-150``.
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,30 @@ and no ratio is above 33: together below 33 * 66 * 2**-53 + 66 * 2**-53 < 2**-41
 """
 
 
-BLOCK: Final = 1 << 13
-"""Weights that are measured at once. As doubles, 64 KiB: of what is larger than 128 KiB, glibc gives each array that
-goes back to the system, and half of the time went into pages that are given anew for the next."""
+class Room(NamedTuple):
+    """Arrays of doubles that the blocks of one shape share. Made anew for each block, they take as long as all the
+    arithmetic: the system gives their pages, zeroed, and gets them back."""
+
+    w: Float64
+    """The block's weights."""
+    after: Float64
+    """Magnitudes of the restored float32s' errors."""
+    step: Float64
+    difference: Float64
+    product: Float64
+    bound: Float64
+    other: Float64
+    """Whatever is needed next."""
+
+
+class Rooms(dict[tuple[int, ...], Room]):
+    """A room for each shape of block: a matrix has few."""
+
+    def of(self, part: Float32) -> Room:
+        """Return the room of a block, in the order in memory that the block has."""
+        if part.shape not in self:
+            self[part.shape] = Room(*(np.empty_like(part, np.float64) for _ in Room._fields))
+        return self[part.shape]
 
 
 @dataclass(frozen=True)
@@ -83,13 +104,16 @@ def measure(weights: Float32, qt: QuantizedTensor) -> Quality:
     q = fastest().unpack(qt.packed, qt.k, qt.layout)
     restored = dequantize(qt)
     squares = worst_error = exact_ratio = restored_ratio = 0.0
-    for block in blocks(weights, qt.group_size, weights=BLOCK):
-        w, out = block.cut(weights).astype(np.float64), block.cut(restored)
+    rooms = Rooms()
+    for block in blocks(weights, qt.group_size):
+        room, out = rooms.of(block.cut(weights)), block.cut(restored)
+        w = room.w
+        w[:] = block.cut(weights)
         with np.errstate(over="ignore"):
-            after = np.abs(w - out)
-            squares += float(np.square(after).sum())
+            after = np.abs(np.subtract(w, out, out=room.after), out=room.after)
+            squares += float(np.square(after, out=room.other).sum())
         worst_error = max(worst_error, float(after.max()))
-        at = _leading(block, w, after, q, qt)
+        at = _leading(block, room, q, qt)
         ratio, bound, value = _exact_errors(block, at, w[at], q, qt)
         exact_ratio = max(exact_ratio, ratio)
         ratios = after[at] / (bound + U * np.abs(value) + HALF_SUBNORMAL)
@@ -123,17 +147,32 @@ def _float_above(ratio: Fraction) -> float:
     return max(nearest, ABOVE_ONE) if ratio > 1 else nearest
 
 
-def _leading(block: Block, w: Float64, after: Float64, q: Int8, qt: QuantizedTensor) -> tuple[NDArray[np.intp], ...]:
-    """Return the places of a block where either ratio may be the largest, or above 1: those that must be exact."""
+def _leading(block: Block, room: Room, q: Int8, qt: QuantizedTensor) -> tuple[NDArray[np.intp], ...]:
+    """Return the places of a block where either ratio may be the largest, or above 1: those that must be exact.
+
+    The ratios are ``abs(difference - product) / bound``, with ``bound = max(step * low - difference, difference -
+    step * high, step / 2)``, and ``after / (bound + U * abs(product + offset) + HALF_SUBNORMAL)``.
+    """
+    w, after, step, difference, product, bound, other = room
     low, high, gain = lanes(w.shape[1], qt.narrow_gain)
-    step = block.spread(qt.scale) * gain
-    difference = w - block.spread(qt.offset)
-    product = step * block.cut(q)
-    bound = np.maximum(np.maximum(step * low - difference, difference - step * high), step / 2)
-    rough = np.abs(difference - product) / bound
+    offset = block.spread(qt.offset)
+    np.multiply(block.spread(qt.scale), gain, out=step)
+    np.subtract(w, offset, out=difference)
+    np.multiply(step, block.cut(q), out=product)
+    np.subtract(np.multiply(step, low, out=bound), difference, out=bound)
+    np.subtract(difference, np.multiply(step, high, out=other), out=other)
+    np.maximum(bound, other, out=bound)
+    np.maximum(bound, np.divide(step, 2, out=other), out=bound)
+    rough = np.abs(np.subtract(difference, product, out=other), out=other)
+    rough /= bound
     found = rough >= min(float(rough.max()), 1) - ROUGH
+    product += offset
+    np.abs(product, out=product)
+    product *= U
+    bound += product
+    bound += HALF_SUBNORMAL
     with np.errstate(over="ignore"):
-        np.divide(after, bound + U * np.abs(product + block.spread(qt.offset)) + HALF_SUBNORMAL, out=rough)
+        np.divide(after, bound, out=rough)
     found |= rough >= min(float(rough.max()), 1) - ROUGH
     return places(found)
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ import q35ref
 from q35ref import quality as quality_module
 from q35ref import reference
 from q35ref.backends import get
+from q35ref.backends.numpy import blocks as blocks_module
 from q35ref.backends.numpy.blocks import blocks
 from q35ref.quality import judge_sample, measure
 
@@ -140,18 +142,30 @@ def test_other_weights_than_the_tensors_are_refused() -> None:
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("whole_groups", [False, True])
-@given(k=st.integers(1, 300), n=st.integers(1, 70), groups=st.integers(0, 8), size=st.sampled_from([16, 64, 1 << 13]))
+@given(k=st.integers(1, 300), n=st.integers(1, 70), groups=st.integers(0, 8), size=st.sampled_from([16, 64, 1 << 17]))
 def test_blocks_of_any_size_cover_a_matrix_once_and_cut_no_group_amiss(
     order: Any, whole_groups: bool, k: int, n: int, groups: int, size: int
 ) -> None:
     group_size = 16 * groups
+    length = min(group_size or k, k)
     seen = np.zeros((k, n), np.int8, order=order)
-    for block in blocks(seen, group_size, whole_groups=whole_groups, weights=size):
-        assert block.rows.start % 2 == 0
-        if group_size:
-            assert block.groups.start == block.rows.start // group_size
-            assert block.groups.stop == -(-block.rows.stop // group_size)
-        part = block.cut(seen)
-        assert part.shape[0] == 1 or part.shape[1] == group_size
-        part += 1
+    with patch.object(blocks_module, "BLOCK_WEIGHTS", size):
+        for block in blocks(seen, group_size, whole_groups=whole_groups):
+            rows, (first, last) = block.rows, (block.groups.start, block.groups.stop)
+            assert rows.start % 2 == 0
+            assert (first, last) == (rows.start // length, -(-rows.stop // length))
+            part = block.cut(seen)
+            if whole_groups:
+                assert (rows.start, rows.stop) == (first * length, min(last * length, k))
+            else:
+                assert part.size <= max(size, 16 * part.shape[2], part.shape[0] * min(length, 16) * part.shape[2])
+            assert len(part) == 1 or part.shape[1] == length
+            part += 1
     assert (seen == 1).all()
+
+
+def test_blocks_run_along_the_memory() -> None:
+    """Down the columns where a column lies together, along the rows where a row does."""
+    for order, rows, columns in (("C", 64, 2048), ("F", 4096, 32)):
+        first = next(blocks(np.empty((4096, 4096), np.int8, order=order), 0))  # type: ignore[call-overload]
+        assert (first.rows.stop, first.columns.stop) == (rows, columns)

@@ -42,17 +42,15 @@ class Block(NamedTuple):
         return parameter[self.groups, None, self.columns].astype(np.float64)
 
 
-def blocks(
-    matrix: NDArray[Any], group_size: int, *, whole_groups: bool = False, weights: int = BLOCK_WEIGHTS
-) -> Iterator[Block]:
-    """Yield blocks that cover a matrix ``[K, N]`` once, a group's rows in order, of about so many weights.
+def blocks(matrix: NDArray[Any], group_size: int, *, whole_groups: bool = False) -> Iterator[Block]:
+    """Yield blocks that cover a matrix ``[K, N]`` once, a group's rows in order.
 
     With ``whole_groups`` no group is cut, however long it is.
     """
     k, n = matrix.shape
     down_columns = matrix.strides[0] < matrix.strides[1]
-    width = max(1, weights // k) if down_columns else min(n, RUN, weights // GROUP_MULTIPLE)
-    height = max(GROUP_MULTIPLE, weights // width // GROUP_MULTIPLE * GROUP_MULTIPLE)
+    width = max(1, BLOCK_WEIGHTS // k) if down_columns else min(n, RUN)
+    height = max(GROUP_MULTIPLE, BLOCK_WEIGHTS // width // GROUP_MULTIPLE * GROUP_MULTIPLE)
     for rows, groups in _spans(group_rows(k, group_size), height, whole_groups):
         for column in range(0, n, width):
             yield Block(rows, groups, slice(column, min(column + width, n)))
