@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 
 from q35ref.backends import BACKENDS, OPERATIONS, Backend, fastest, get, present
+from q35ref.backends.numpy.calibration import _best_range as best_range
+from q35ref.backends.numpy.calibration import minmax
 from q35ref.backends.protocol import Float32
 from q35ref.oracle.cases import LARGEST, REGIMES, integers, near_ties, parameters
 from q35ref.reference.lanes import LAYOUTS, MAX_GROUP_ROWS
@@ -267,3 +269,21 @@ def test_backends_are_found_by_name() -> None:
     assert list(present()) == list(BACKENDS)
     with pytest.raises(ValueError, match="backend: expected one of reference, numpy, native, lpu, got 'cuda'"):
         get("cuda")
+
+
+@pytest.mark.parametrize("weight", [2.0**61, 2.0**94, 2.0**127])
+@pytest.mark.parametrize("scale", [2.0**-59, 2.0**-149, 1.0, 2.0**80])
+def test_numpy_quantizes_weights_that_are_far_from_their_grid(weight: float, scale: float) -> None:
+    """Where a float32 quotient would overflow, it is not taken; a warning fails this test."""
+    w = np.array([[weight, -weight], [1, 1.5 * weight], [0.5, 2.0**-100]], np.float32)
+    parameters = np.full((1, 2), scale, np.float32), np.array([[0, weight / 4]], np.float32)
+    expected = get("reference").quantize(w, *parameters, 0, 2)
+    np.testing.assert_array_equal(get("numpy").quantize(w, *parameters, 0, 2), expected)
+
+
+def test_of_equally_good_ranges_the_widest_is_taken() -> None:
+    low, high = np.array([[-1.0, 0.0]]), np.array([[1.0, 5.0]])
+    for error in (0.0, 1.0):
+        errors = np.full((1, 2), error)
+        found = best_range(low, high, lambda *_: errors)  # noqa: B023
+        np.testing.assert_array_equal(found, minmax(low, high))

@@ -52,12 +52,27 @@ def test_a_rounded_quotient_is_rounded_once(high: float, low: float, divisor: in
     assert float(round_quotient(s, e, divisor)[0]) == expected
 
 
-@given(st.integers(2**23, 2**24 - 1), st.integers(-60, 60), st.sampled_from((-1, 0, 1)), st.sampled_from((7, 15, 127)))
-def test_a_quotient_next_to_a_midpoint_is_rounded_once(digits: int, exponent: int, side: int, divisor: int) -> None:
+@given(
+    st.integers(0, 2**24 - 1),
+    st.integers(-149, 60),
+    st.sampled_from((7, 15, 127)) | st.integers(1, 2**20 - 1),
+    st.sampled_from((-1, 0, 1)),
+    st.sampled_from((-1, 0, 1)),
+)
+@example(2**23, 0, 2**20 - 1, 1, 0)
+@example(2**23, 0, 2**20 - 1, -1, 0)
+@example(0, -149, 2**19, 1, 0)
+@example(0, -149, 2**19, -1, 0)
+def test_a_quotient_next_to_a_midpoint_is_rounded_once(
+    digits: int, exponent: int, divisor: int, step: int, side: int
+) -> None:
+    """At a midpoint times the divisor, at the doubles next to that, and a hair beside each of them."""
     midpoint = Fraction(2 * digits + 1, 2) * Fraction(2) ** exponent
     dividend = midpoint * divisor
     s = np.array([float(dividend)])
     assert Fraction(s[0]) == dividend
+    if step:
+        s = np.nextafter(s, step * np.inf)
     e = np.array([side * float(np.spacing(s[0])) / 1024])
-    expected = to_float32((dividend + Fraction(e[0])) / divisor)
+    expected = to_float32((Fraction(s[0]) + Fraction(e[0])) / divisor) or 2.0**-149
     assert float(round_quotient(s, e, divisor)[0]) == expected

@@ -164,6 +164,13 @@ def test_blocks_of_any_size_cover_a_matrix_once_and_cut_no_group_amiss(
     assert (seen == 1).all()
 
 
+@pytest.mark.parametrize("rows", [64, 60])
+def test_blocks_are_as_few_as_can_be(rows: int) -> None:
+    """Whole groups of one length together; a short last one by itself."""
+    found = [block.groups for block in blocks(np.empty((rows, 4), np.int8), 16)]
+    assert found == ([slice(0, 4)] if rows == 64 else [slice(0, 3), slice(3, 4)])
+
+
 def test_blocks_run_along_the_memory() -> None:
     """Down the columns where a column lies together, along the rows where a row does."""
     for order, rows, columns in (("C", 64, 2048), ("F", 4096, 32)):

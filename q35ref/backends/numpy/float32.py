@@ -45,17 +45,13 @@ def round_sum(a: Float64, b: Float64) -> Float32:
 def round_quotient(s: Float64, e: Float64, divisor: int) -> Float32:
     """Return ``RN32((s + e) / divisor)``, and the smallest positive float32 where that is 0 but ``s`` is not.
 
-    The double quotient is within an ulp of a float32; comparing the exact dividend with ``divisor`` times the
-    two midpoints beside that float32, which are exact doubles, decides. Domain: ``s, e`` from :func:`two_sum`,
-    s >= 0, 1 <= divisor < 2**20, the quotient within float32's range.
+    Domain: ``s, e`` from :func:`two_sum`, s >= 0, 1 <= divisor < 2**20, the quotient within float32's range.
+
+    Rounding twice does no harm. Let x be ``s + e`` rounded to odd, t a midpoint of two float32s. ``t * divisor`` has at
+    most 45 bits, so that x is on the same side of it as s + e, and equal only if that is. Where x is another double,
+    it is away by ulp(t * divisor) or more, and x / divisor from t by more than ulp(t) / 2: the double quotient is not
+    t, but on the same side. (Below a power of two an ulp is half of that; but t * divisor is one only where the
+    divisor is one, too, and then the double quotient is exact.)
     """
-    dividend = round_to_odd(s, e)  # on the same side of any number of 32 bits as s + e, and equal only if equal
-    guess = (dividend / divisor).astype(np.float32)
-    below, above = (np.nextafter(guess, np.float32(end)).astype(np.float64) for end in (0.0, np.inf))
-    here = guess.astype(np.float64)
-    odd = guess.view(np.int32) % 2 == 1
-    low_end, high_end = (below + here) / 2 * divisor, (here + above) / 2 * divisor
-    down = (guess > 0) & ((dividend < low_end) | ((dividend == low_end) & odd))
-    up = (dividend > high_end) | ((dividend == high_end) & odd)
-    rounded = np.where(up, above, np.where(down, below, here)).astype(np.float32)
+    rounded = (round_to_odd(s, e) / divisor).astype(np.float32)
     return np.where((rounded == 0) & (s > 0), MIN_SUBNORMAL, rounded)

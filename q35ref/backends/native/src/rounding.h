@@ -38,21 +38,11 @@ static inline double round_to_odd(two_sum_t t) {
 /* RN32(a + b). */
 static inline float round_sum(double a, double b) { return (float)round_to_odd(two_sum(a, b)); }
 
-/* RN32(t / divisor), and the smallest positive float32 where that is 0 but t is not. For t >= 0.
+/* RN32(t / divisor), and the smallest positive float32 where that is 0 but t is not. For t >= 0, divisors < 2^20.
  *
- * The double quotient is within one float32 of the right one; comparing the dividend with the two midpoints beside it,
- * times the divisor, exact in double, decides. */
+ * Why rounding twice does no harm stands at round_quotient in q35ref/backends/numpy/float32.py. */
 static inline float round_quotient(two_sum_t t, double divisor) {
-    const double dividend = round_to_odd(t); /* on the same side of a number of 32 bits as t, equal only if equal */
-    const float guess = (float)(dividend / divisor);
-    const float below = nextafterf(guess, 0.0f), above = nextafterf(guess, INFINITY);
-    uint32_t bits;
-    memcpy(&bits, &guess, sizeof bits);
-    const double low_end = ((double)below + (double)guess) / 2 * divisor;
-    const double high_end = ((double)guess + (double)above) / 2 * divisor;
-    float rounded = guess;
-    if (guess > 0 && (dividend < low_end || (dividend == low_end && bits % 2))) rounded = below;
-    if (dividend > high_end || (dividend == high_end && bits % 2)) rounded = above;
+    const float rounded = (float)(round_to_odd(t) / divisor);
     return rounded == 0 && t.sum > 0 ? MIN_SUBNORMAL : rounded;
 }
 
