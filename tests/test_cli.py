@@ -37,6 +37,15 @@ def test_a_faulty_target_exits_with_one_and_its_finding() -> None:
     assert f"again: q35ref check {WRAPS} --level 1 --seed 1 --only quantize.integers" in done.output
 
 
+def test_ctrl_c_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("q35ref.oracle.check", stop)
+    done = run("check", "numpy")
+    assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
+
+
 def test_quiet_prints_failures_and_the_summary_only() -> None:
     lines = run("check", WRAPS, "--only", "quantize.*", "--quiet").output.splitlines()
     assert lines[0].startswith("FAIL quantize.integers")

@@ -41,9 +41,6 @@ from q35ref.cli.output import UsageProblem, console
 from q35ref.reference.calibration import METHODS, Method
 from q35ref.reference.lanes import LAYOUTS, Layout, group_length
 
-INTERRUPTED: Final = 130
-"""Exit status after Ctrl-C: 128 and the signal's number, as shells have it."""
-
 SETTINGS: Final = {
     "orientation": "orientation",
     "group\nsize": "group_size",
@@ -71,9 +68,6 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             raise UsageProblem(f"standard output: {error.strerror}; what was to be written to a file is") from error
         except MemoryError as error:
             raise UsageProblem(f"not enough memory for the largest tensor: {error}") from error
-        except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
-            raise click.exceptions.Exit(INTERRUPTED) from None
 
     return run
 

@@ -38,7 +38,7 @@ def evidence(folder: Path, quick: bool, seed: int) -> None:
     """
     begun = time.perf_counter()
     try:
-        require_matplotlib()
+        require_matplotlib("evidence")
         _require_ours(folder)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console(sys.stderr), transient=True) as bar:

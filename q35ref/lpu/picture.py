@@ -30,9 +30,9 @@ class NoPicture(ValueError):
     """A picture cannot be drawn."""
 
 
-def require_matplotlib() -> None:
-    """Refuse a system without matplotlib with NoPicture."""
-    _module("matplotlib.figure")
+def require_matplotlib(extra: str = "plots") -> None:
+    """Refuse a system without matplotlib with NoPicture, which names the extra that brings it."""
+    _module("matplotlib.figure", extra)
 
 
 def require_possible(path: Path) -> None:
@@ -45,11 +45,11 @@ def require_possible(path: Path) -> None:
         raise NoPicture(f"{path.name}: expected a name that ends in {', '.join(SUFFIXES)}")
 
 
-def _module(name: str) -> Any:
+def _module(name: str, extra: str = "plots") -> Any:
     try:
         return import_module(name)
     except ImportError as error:
-        raise NoPicture("a picture needs matplotlib: pip install 'q35ref[plots]'") from error
+        raise NoPicture(f"a picture needs matplotlib: pip install 'q35ref[{extra}]'") from error
 
 
 def draw(plan: Plan, program: Program, title: str) -> Any:
