@@ -22,6 +22,9 @@ PARTS: tuple[tuple[str, str, str], ...] = (
     ("pytest", "tests, pytest --q35-target", "pip install 'q35ref[pytest]'"),
     ("mypy", "tests", "pip install 'q35ref[test]'"),
     ("gguf", "benchmark's peer", "pip install 'q35ref[bench]'"),
+    ("matplotlib", "pictures: q35ref evidence, lpu", "pip install 'q35ref[plots]'"),
+    ("tokenizers", "a real model: q35ref evidence", "pip install 'q35ref[evidence]'"),
+    ("distributed", "q35ref quantize --dask", "pip install 'q35ref[dask]'"),
 )
 """Distribution, what it is for, and how to get it."""
 
