@@ -10,6 +10,7 @@ from hypothesis import given
 from q35ref.backends import BACKENDS, OPERATIONS, Backend, fastest, get, present
 from q35ref.backends.numpy.calibration import _best_range as best_range
 from q35ref.backends.numpy.calibration import minmax
+from q35ref.backends.numpy.matmul import matmul as numpy_matmul
 from q35ref.backends.protocol import Float32
 from q35ref.oracle.cases import LARGEST, REGIMES, integers, near_ties, parameters
 from q35ref.reference.lanes import LAYOUTS, MAX_GROUP_ROWS
@@ -287,3 +288,16 @@ def test_of_equally_good_ranges_the_widest_is_taken() -> None:
         errors = np.full((1, 2), error)
         found = best_range(low, high, lambda *_: errors)  # noqa: B023
         np.testing.assert_array_equal(found, minmax(low, high))
+
+
+@pytest.mark.parametrize("k", [2**14, 2**14 + 2, 16400, 2**15, 10**5])
+def test_float32_sums_are_taken_over_as_many_rows_as_are_exact(k: int) -> None:
+    """All rows but one add 1024, the last one 1: beyond 2**24 a float32 sum cannot be odd."""
+    a, q = np.full((1, k), -128, np.int8), np.full((k, 1), -8, np.int8)
+    q[1::2] = -4  # with a gain of 2
+    a[0, -1], q[-1, 0] = 1, 1
+    q[-2, 0], a[0, -2] = 1, 1
+    one = np.ones((1, 1), np.float32)
+    acc, row_sum, _ = numpy_matmul(a, q, 0, 2, one, one)
+    assert acc.tolist() == [[[1024 * (k - 2) + 1 + 2]]]
+    assert row_sum.tolist() == [[-128 * (k - 2) + 2]]
