@@ -299,5 +299,5 @@ def test_float32_sums_are_taken_over_as_many_rows_as_are_exact(k: int) -> None:
     q[-2, 0], a[0, -2] = 1, 1
     one = np.ones((1, 1), np.float32)
     acc, row_sum, _ = numpy_matmul(a, q, 0, 2, one, one)
-    assert acc.tolist() == [[[1024 * (k - 2) + 1 + 2]]]
-    assert row_sum.tolist() == [[-128 * (k - 2) + 2]]
+    assert np.asarray(acc).tolist() == [[[1024 * (k - 2) + 1 + 2]]]
+    assert np.asarray(row_sum).tolist() == [[-128 * (k - 2) + 2]]
