@@ -89,7 +89,7 @@ def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
     temporary, descriptor = target, -1
     try:
         while descriptor < 0:
-            temporary = target.with_name(_prefix(target) + secrets.token_hex(4) + SUFFIX)
+            temporary = target.with_name(prefix(target) + secrets.token_hex(4) + SUFFIX)
             try:
                 descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             except FileExistsError:  # another run's: not ours to remove
@@ -112,14 +112,15 @@ def _temporary(target: Path) -> Iterator[tuple[BinaryIO, Path]]:
             temporary.unlink(missing_ok=True)
 
 
-def _prefix(target: Path) -> str:
+def prefix(target: Path) -> str:
+    """Return how the names of temporary files and folders with this destination begin."""
     name = os.fsencode(target.name)[:LONGEST_PREFIX]
     return f".{os.fsdecode(name)}."
 
 
 def _remove_stale(target: Path) -> None:
     """Remove the temporary files of dead runs with the same destination."""
-    stale = re.compile(re.escape(_prefix(target)) + "[0-9a-f]{8}" + re.escape(SUFFIX))
+    stale = re.compile(re.escape(prefix(target)) + "[0-9a-f]{8}" + re.escape(SUFFIX))
     with contextlib.suppress(OSError):  # tidying up is a courtesy: what it cannot do must not stop the writing
         for name in os.listdir(target.parent):  # noqa: PTH208 - names are what the pattern is for
             if stale.fullmatch(name):

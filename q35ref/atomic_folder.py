@@ -1,8 +1,9 @@
 """Folders that appear whole or not at all.
 
 A folder is made under a temporary name beside its destination, ``.NAME.RANDOM.q35tmp``, brought to the disk, and
-renamed. A folder that is there already is moved aside first and moved back if that fails; a run that is killed between
-the two renames leaves the old folder beside the destination, under the name ``.NAME.RANDOM.q35old``.
+renamed, which replaces an empty folder too, in one step. A folder that holds something is moved aside first and moved
+back if that fails; a run that is killed between the two renames leaves the old folder beside the destination, under the
+name ``.NAME.RANDOM.q35old``, and the next run that writes the same destination moves it back before all else.
 
 An exception removes the temporary folder at once. That of a killed run is removed by the next run that writes the same
 destination; a lock tells it from the folder of a run beside it, as with files.
@@ -15,14 +16,18 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from q35ref.atomic import SUFFIX, sync_folder
+from q35ref.atomic import SUFFIX, prefix, sync_folder
 
-LONGEST_PREFIX: Final = 60
-"""Characters of the destination's name in the temporary one, so that this stays below the usual limit of 255 bytes."""
+OLD: Final = ".q35old"
+"""How the name of a folder ends that was moved aside and is whole."""
+
+FILLED: Final = (errno.ENOTEMPTY, errno.EEXIST)
+"""What the system says, one or the other, when a folder cannot be replaced because it holds something."""
 
 
 def write_folder(
@@ -54,20 +59,26 @@ def write_folder(
 def open_folder(path: str | os.PathLike[str], may_replace: Callable[[Path], bool]) -> Iterator[Path]:
     """Yield a new folder to write files into; it takes its place at ``path`` when the block ends without an exception.
 
-    Other processes may write to it too until the block ends. What is replaced, and errors: as in :func:`write_folder`.
+    Other processes may write to it too until the block ends. An existing folder's permissions are kept, while its owner
+    becomes the caller; a new one's follow the umask. What is replaced, and errors: as in :func:`write_folder`.
     """
     target = Path(os.path.realpath(path))
-    _require_replaceable(target, may_replace)
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))
-    _remove_stale(target)
+    _tidy_up(target)  # first: it may move an old folder back
+    _require_replaceable(target, may_replace)
     with _temporary(target) as temporary:
+        permissions = _permissions(target)
+        if permissions is not None:  # now, so that nobody looks into a private one while it is written
+            _permit(temporary, permissions | stat.S_IRWXU)
         yield temporary
         for found in temporary.rglob("*"):
             if found.is_dir():
                 sync_folder(found)
             else:
                 _sync_file(found)
+        if permissions is not None:
+            _permit(temporary, permissions)
         sync_folder(temporary)
         _move_into_place(temporary, target, may_replace)
     sync_folder(target.parent)
@@ -80,6 +91,16 @@ def _require_replaceable(target: Path, may_replace: Callable[[Path], bool]) -> N
         raise FileExistsError(errno.EEXIST, "expected a folder or nothing, got a file", str(target))
     if any(target.iterdir()) and not may_replace(target):
         raise FileExistsError(errno.EEXIST, "holds files that are not ours; it is left as it is", str(target))
+
+
+def _permissions(target: Path) -> int | None:
+    """Return who may do what with the folder that is there, if any."""
+    return stat.S_IMODE(target.stat().st_mode) & 0o777 if target.is_dir() else None
+
+
+def _permit(folder: Path, permissions: int) -> None:
+    """Give a folder permissions; what else its mode says, by which its files get their group, is the parent's."""
+    folder.chmod(stat.S_IMODE(folder.stat().st_mode) & ~0o777 | permissions)
 
 
 @contextlib.contextmanager
@@ -96,7 +117,7 @@ def _temporary(target: Path) -> Iterator[Path]:
 def _new_locked(target: Path) -> tuple[Path, int]:
     """Make a folder beside ``target``; return it and the open descriptor that holds its lock."""
     while True:
-        temporary = target.with_name(_prefix(target) + secrets.token_hex(4) + SUFFIX)
+        temporary = target.with_name(prefix(target) + secrets.token_hex(4) + SUFFIX)
         temporary.mkdir()
         try:
             lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -109,27 +130,32 @@ def _new_locked(target: Path) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _prefix(target: Path) -> str:
-    return f".{target.name[:LONGEST_PREFIX]}."
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove the temporary folders of dead runs with the same destination."""
-    stale = re.compile(re.escape(_prefix(target)) + "[0-9a-f]{8}" + re.escape(SUFFIX))
+def _tidy_up(target: Path) -> None:
+    """Move back what a dead run with the same destination moved aside, and remove what else such runs left."""
+    stale = re.compile(re.escape(prefix(target)) + "[0-9a-f]{8}(" + re.escape(SUFFIX) + "|" + re.escape(OLD) + ")")
     with contextlib.suppress(OSError):  # tidying up is a courtesy: what it cannot do must not stop the writing
-        for found in target.parent.iterdir():
+        for found in list(target.parent.iterdir()):
             if stale.fullmatch(found.name):
-                _remove_if_unlocked(found)
+                _settle_if_unlocked(found, target)
 
 
-def _remove_if_unlocked(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+def _settle_if_unlocked(folder: Path, target: Path) -> None:
+    with contextlib.suppress(OSError), _locked(folder):
+        if folder.suffix == OLD and not os.path.lexists(target):  # its run was killed between the two renames
+            folder.rename(target)
+        else:
             shutil.rmtree(folder)
-        finally:
-            os.close(lock)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, under whatever names it has meanwhile. Errors: OSError if it cannot be had at once."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _sync_file(path: Path) -> None:
@@ -139,14 +165,23 @@ def _sync_file(path: Path) -> None:
 
 def _move_into_place(temporary: Path, target: Path, may_replace: Callable[[Path], bool]) -> None:
     _require_replaceable(target, may_replace)  # again: writing took its time
-    if not target.is_dir():
-        temporary.rename(target)
-        return
-    old = temporary.with_suffix(".q35old")
-    target.rename(old)
     try:
         temporary.rename(target)
-    except BaseException:
-        old.rename(target)
-        raise
-    shutil.rmtree(old)
+    except OSError as error:
+        if error.errno not in FILLED:
+            raise
+    else:
+        return
+    _require_replaceable(target, may_replace)  # and again: an empty folder may have been filled
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # no locks on this file system: then nobody takes the folder for stale
+            held.enter_context(_locked(target))
+        old = temporary.with_suffix(OLD)
+        target.rename(old)
+        try:
+            temporary.rename(target)
+        except BaseException:
+            old.rename(target)
+            raise
+        old.rename(temporary)  # so that no next run takes one for whole that was removed in part
+        shutil.rmtree(temporary)

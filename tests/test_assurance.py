@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tools.assurance import __main__ as command
 from tools.assurance.__main__ import HEADLINES, PAGE, ROOT
 from tools.assurance.claim import (
     CONFIRMED,
@@ -111,6 +112,24 @@ def test_the_committed_index_is_whole_and_the_page_up_to_date() -> None:
     headlines = HEADLINES.read_text(encoding="utf-8").split()
     assert list(problems(PARTS, names, headlines, theorems_named_in_python(ROOT))) == []
     assert PAGE.read_text(encoding="utf-8") == render(PARTS, names, PREFACE)
+
+
+@pytest.mark.parametrize("options", [["--check"], []])
+def test_the_command_fails_on_a_problem_of_the_index(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page is what the index says, so that the problem alone is what can fail; nothing is written."""
+    bare = Claim("So it is.", NOT_MATHEMATICAL, NOT_EXECUTABLE, NOT_EXECUTABLE)
+    parts = (*PARTS, Part("Planted", (bare,)))
+    page = tmp_path / "assurance.md"
+    page.write_text(render(parts, collect(ROOT), PREFACE) if options else "old")
+    before = page.read_text()
+    monkeypatch.setattr(command, "PAGE", page)
+    monkeypatch.setattr(command, "PARTS", parts)
+    monkeypatch.setattr("sys.argv", ["", *options])
+    assert command.main() == 1
+    assert capsys.readouterr().err == "FAILED 'So it is.': nothing holds it, and no reason to trust it is given\n"
+    assert page.read_text() == before
 
 
 def test_the_theorems_that_docstrings_name_are_found() -> None:

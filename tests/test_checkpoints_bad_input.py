@@ -259,10 +259,11 @@ def test_a_file_changed_underfoot_is_refused(tmp_path: Path, command: Callable[.
     assert not (tmp_path / "t").exists()
 
 
-def test_a_file_replaced_underfoot_is_read_as_it_was(tmp_path: Path) -> None:
+def test_a_file_replaced_underfoot_is_read_as_it_was_and_refused_in_the_end(tmp_path: Path) -> None:
     source = model(tmp_path / "source")
     other = save(tmp_path / "other", {"x": stored(weights(2, 2))})
     with Checkpoint(source) as checkpoint:
         shutil.move(other, source)
         assert np.array_equal(checkpoint.read_float32("first.weight"), weights(6, 33).astype(np.float32))
-        checkpoint.check_unchanged()
+        with pytest.raises(CheckpointError, match="source: the file was"):
+            checkpoint.check_unchanged()

@@ -10,7 +10,7 @@ import pytest
 
 from q35ref.checkpoints import CheckpointError, dequantize_file, inspect_file, quantize_file
 from q35ref.checkpoints import index as index_module
-from tests.checkpoint_files import Stored, model, save, stored, weights
+from tests.checkpoint_files import Stored, load, model, save, stored, weights
 from tests.sharded_files import INDEX, save_shards, shard_name, sharded_model, write_index
 
 FIRST, SECOND, THIRD = (shard_name(number, 3) for number in range(3))
@@ -32,6 +32,10 @@ def but(name: str) -> dict[str, object]:
 
 
 PLAIN = "tensor flag: expected its shard to be the plain name of a .safetensors file, got "
+
+LONG = "tensor flag: expected the name of its shard to have at most 255 bytes, got "
+
+SOUND = json.dumps({"weight_map": mapped()}).encode()[1:]
 
 HOSTILE: dict[str, tuple[Any, str]] = {
     "not JSON": (b'{"weight_map":', "not JSON"),
@@ -62,7 +66,12 @@ HOSTILE: dict[str, tuple[Any, str]] = {
     "a zero byte": ({"weight_map": mapped(flag="a\0.safetensors")}, PLAIN),
     "a line break": ({"weight_map": mapped(flag="a\n.safetensors")}, PLAIN),
     "another kind of file": ({"weight_map": mapped(flag="config.json")}, PLAIN),
-    "a very long name": ({"weight_map": mapped(flag="a" * 300 + ".safetensors")}, PLAIN),
+    "a very long name": ({"weight_map": mapped(flag="a" * 244 + ".safetensors")}, LONG + "256: 'aaa"),
+    "a name of many bytes": ({"weight_map": mapped(flag="é" * 122 + ".safetensors")}, LONG + "256: 'ééé"),
+    "a great number": (b'{"metadata": {"e": 1e999}, ' + SOUND, "expected a number that float64 holds, got 1e999"),
+    "a number below it": (b'{"other": [-1e999], ' + SOUND, "expected a number that float64 holds, got -1e999"),
+    "half character": (b'{"metadata": {"e": "\\ud800"}, ' + SOUND, r"not Unicode: half of a surrogate pair, '\ud800'"),
+    "half a key": (b'{"other": [{"\\uDC00": 1}], ' + SOUND, r"not Unicode: half of a surrogate pair, '\udc00'"),
     "shard missing": ({"weight_map": mapped(flag="gone.safetensors")}, "expected the shard gone.safetensors beside it"),
     "tensor absent": ({"weight_map": mapped(more=SECOND)}, f"tensor more: expected it in {SECOND}, found none"),
     "tensor elsewhere": ({"weight_map": mapped(flag=SECOND)}, f"tensor flag: expected it in {SECOND}, found none"),
@@ -90,6 +99,38 @@ def test_the_frame_of_the_hostile_indexes_is_sound(tmp_path: Path) -> None:
     folder = sharded_model(tmp_path / "source")
     assert len(inspect_file(write_index(folder, {"weight_map": mapped()})).plain) == 8
     assert json.loads((folder / INDEX).read_text())["weight_map"] == mapped()
+
+
+def test_what_only_looks_like_half_a_character_is_kept(tmp_path: Path) -> None:
+    folder = sharded_model(tmp_path / "source")
+    write_index(folder, rb'{"metadata": {"a": "\ud83d\ude00", "b": "\\ud800", "e": 1e308}, ' + SOUND)
+    quantize_file(folder, tmp_path / "target")
+    metadata = json.loads((tmp_path / "target" / INDEX).read_text())["metadata"]
+    assert (metadata["a"], metadata["b"], metadata["e"]) == ("\U0001f600", r"\ud800", 1e308)
+
+
+def test_the_longest_name_of_a_shard_is_read_and_written(tmp_path: Path) -> None:
+    folder = sharded_model(tmp_path / "source")
+    longest = "é" * 121 + "a.safetensors"
+    (folder / THIRD).rename(folder / longest)
+    write_index(folder, {"weight_map": mapped(**{"half.weight": longest, "flag": longest})})
+    quantize_file(folder, tmp_path / "target")
+    assert load(tmp_path / "target" / longest) == load(folder / longest)
+
+
+def test_a_shard_that_cannot_be_looked_at_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system whose names are shorter."""
+    folder, real = sharded_model(tmp_path / "source"), Path.exists
+
+    def refuse(path: Path) -> bool:
+        if path.name == SECOND:
+            raise OSError(36, "File name too long", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(CheckpointError) as caught:
+        inspect_file(folder)
+    assert str(caught.value) == f"{folder / INDEX}: shard {SECOND}: File name too long"
 
 
 def test_a_tensor_in_two_shards_is_refused(tmp_path: Path) -> None:

@@ -98,11 +98,12 @@ def half_way(folder: Path) -> Iterator["subprocess.Popen[str]"]:
             run.kill()
 
 
-def test_a_killed_run_leaves_the_old_file_and_the_next_one_tidies_up(folder: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_run_leaves_the_old_file_and_the_next_one_tidies_up(folder: Path, end: signal.Signals) -> None:
     before = (folder / "target").read_bytes()
     with half_way(folder) as run:
-        run.kill()
-        assert run.wait(30) == -signal.SIGKILL
+        run.send_signal(end)
+        assert run.wait(30) == -end
     assert (folder / "target").read_bytes() == before
     assert [record.name for record in inspect_file(folder / "target").quantized] == ["a.weight"]
     assert len(list(folder.glob(".target.*.q35tmp"))) == 1

@@ -136,6 +136,21 @@ def test_a_run_that_ends_early_leaves_no_folder(tmp_path: Path, kind: type[BaseE
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def test_of_two_runs_to_one_folder_the_second_is_refused_after_its_work(tmp_path: Path) -> None:
+    source, target = sharded_model(tmp_path / "source"), tmp_path / "target"
+    quantize_file(source, tmp_path / "expected", group_size=16)
+
+    def overtake(name: str, done: int, total: int) -> None:
+        if not name:
+            assert done == total
+            quantize_file(source, target, group_size=16)
+
+    with pytest.raises(CheckpointError, match="target: holds files that are not ours; it is left as it is"):
+        quantize_file(source, target, progress=overtake)
+    assert digests(target) == digests(tmp_path / "expected")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "source", "target"]
+
+
 def test_a_shard_changed_underfoot_is_refused(tmp_path: Path) -> None:
     source = sharded_model(tmp_path / "source")
 

@@ -55,6 +55,37 @@ def test_good_contracts_pass(tmp_path: Path) -> None:
     assert list(crosshair_gate.table(results))[-1] == "4 contracts: 3 confirmed, 1 excused, 0 failed"
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({}, ""),
+        ({"2 * _ + 1": "2 * _"}, "laws.planted.halve: line 6: false when calling halve("),
+        ({"post:": "pots:"}, "there is no contract"),
+    ],
+)
+def test_the_command_fails_if_there_is_a_problem(
+    change: dict[str, str],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its own list, excuses and folders are planted ones; all else is as `make contracts` has it."""
+    source = GOOD
+    for old, new in change.items():
+        source = source.replace(old, new)
+    expected = tmp_path / "expected.txt"
+    expected.write_text("\n".join(plant(tmp_path, source)))
+    for name, value in {"ROOT": tmp_path, "FOLDERS": ["laws"], "EXPECTED": expected}.items():
+        monkeypatch.setattr(crosshair_gate, name, value)
+    monkeypatch.setattr(crosshair_gate, "EXCUSES", {})
+    monkeypatch.setattr(crosshair_gate, "NEVER_EXCUSED", ())
+    assert crosshair_gate.main([]) == int(bool(problem))
+    told = capsys.readouterr()
+    assert "FAILED" not in told.err if not problem else f"FAILED {problem}" in told.err
+    assert ("1 contracts: 1 confirmed" in told.out) == (not problem)
+
+
 def test_an_emptied_contract_is_noticed(tmp_path: Path) -> None:
     """A condition or a law's body that says less differs from the committed list, and an empty law is refused."""
     law = GOOD.replace("post: 2 * _ <= x <= 2 * _ + 1", "post: True").replace(

@@ -24,7 +24,7 @@ from tools.distribution.contents import (
     tracked,
     wheel_problems,
 )
-from tools.distribution.trial import Trial, TrialFailed
+from tools.distribution.trial import NO_COMPILER, Trial, TrialFailed
 
 VERSION = "1.2.3"
 
@@ -203,6 +203,56 @@ def test_the_tool_fails_if_a_step_does(monkeypatch: pytest.MonkeyPatch) -> None:
     told = CliRunner().invoke(check_distribution.main, [])
     assert told.exit_code == 1
     assert "FAIL a wheel without its library" in told.output
+
+
+WITH_NATIVE = ("install", "import_is_installed", "with_native", "types_are_seen")
+
+WITHOUT_NATIVE = ("install", "import_is_installed", "without_native")
+
+TRIALS = [
+    *(("a.whl", "", name) for name in WITH_NATIVE),
+    *(("a.tar.gz", "", name) for name in WITH_NATIVE),
+    *(("a.tar.gz", NO_COMPILER, name) for name in WITHOUT_NATIVE),
+]
+"""Everything that is tried: of which distribution, with which compiler named, and what."""
+
+
+@pytest.mark.parametrize("broken", [None, *TRIALS])
+def test_the_tool_tries_all_three_and_fails_if_anything_of_one_does(
+    broken: tuple[str, str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel, the sdist, and the sdist without a compiler; what is tried is a stub, for want of a network."""
+    tried: list[tuple[str, str, str]] = []
+
+    class Stub:
+        def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+            assert folder.is_dir()
+            self.distribution, self.compiler = "", environment.get("CC", "")
+            # Where CI demands the kernel, a build without a compiler would be an error.
+            assert environment.get("Q35_REQUIRE_NATIVE") == ("0" if self.compiler else None)
+
+        def do(self, name: str) -> None:
+            tried.append((self.distribution, self.compiler, name))
+            if tried[-1] == broken:
+                raise TrialFailed("it does not work")
+
+        def install(self, distribution: Path) -> None:
+            self.distribution = distribution.name
+            self.do("install")
+
+        def __getattr__(self, name: str) -> Callable[[], None]:
+            return lambda: self.do(name)
+
+    monkeypatch.setattr(check_distribution, "build", lambda root, out: (Path("a.tar.gz"), Path("a.whl")))
+    monkeypatch.setattr(check_distribution, "check_contents", lambda sdist, wheel: None)
+    monkeypatch.setattr(check_distribution, "Trial", Stub)
+    told = CliRunner().invoke(check_distribution.main, [])
+    if broken is None:
+        assert (told.exit_code, tried) == (0, TRIALS), told.output
+        assert "wheel and sdist are whole and work" in told.output
+    else:
+        assert (told.exit_code, tried) == (1, TRIALS[: TRIALS.index(broken) + 1]), told.output
+        assert "FAIL it does not work" in told.output
 
 
 def test_archives_are_compared_with_the_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

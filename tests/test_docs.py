@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from q35ref import cli
+from tests.makefile import recipe
 
 for name in ("sphinx", "myst_parser", "furo", "sphinx_click"):
     pytest.importorskip(name, reason="the site's generator is not installed: pip install 'q35ref[docs]'")
@@ -27,7 +28,7 @@ REFERENCE = ("api", "abi", "cli", "vectors", "format")
 
 
 def site(folder: Path, pages: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Build a site of pages as `make docs` does, with the project's own settings; the index has all of them."""
+    """Build a site of pages with `make docs`'s own command and settings; the index has all of them."""
     docs = folder / "docs"
     for name, text in pages.items():
         (docs / name).parent.mkdir(parents=True, exist_ok=True)
@@ -35,9 +36,9 @@ def site(folder: Path, pages: dict[str, str]) -> subprocess.CompletedProcess[str
     shutil.copy(ROOT / "docs" / "conf.py", docs)
     for linked in ("q35ref", "tools", "examples", "proofs", "tests"):
         (folder / linked).symlink_to(ROOT / linked)
-    command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--fresh-env", "--quiet"]
-    command += ["--doctree-dir", str(folder / "doctrees"), str(docs), str(folder / "site")]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    words = recipe("docs")[0].split()[1:]
+    places = [str(folder / word) if word == "docs" or word.startswith("build/") else word for word in words]
+    return subprocess.run([sys.executable, *places], capture_output=True, text=True, check=False)
 
 
 def contents(*names: str) -> str:
@@ -52,7 +53,7 @@ def test_the_reference_has_every_public_name_command_and_function(tmp_path: Path
     pages |= {f"{name}.md": f"# {name}\n" for name in outside}
     done = site(tmp_path, {"index.md": contents(*outside, *(f"reference/{name}" for name in REFERENCE)), **pages})
     assert (done.returncode, done.stderr) == (0, "")
-    made = tmp_path / "site"
+    made = tmp_path / "build" / "site"
     assert list(broken(made)) == []
     names = [f"{each.__name__}.{name}" for each in map(importlib.import_module, PUBLIC) for name in each.__all__]
     wanted = {"api": {*PUBLIC, *names}, "abi": set(), "cli": {f"q35ref-{name}" for name in cli.main.commands}}

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
 
 RUNS = {
-    "checkpoint": 300, "header": 300, "vectors": 300, "calls": 300, "folder": 200, "answer": 1200, "session": 30,
-    "wire": 800,
+    "checkpoint": 300, "header": 300, "index": 600, "vectors": 300, "calls": 300, "folder": 200, "answer": 1200,
+    "session": 30, "wire": 800,
 }  # fmt: skip
 """Mutated inputs of each target, for some seconds of processor time each."""
 
@@ -208,6 +208,50 @@ def test_atheris_finds_what_is_planted() -> None:
     outcome = coverage.fuzz(find("planted-hog"), runs=2000)
     assert outcome.kind == "memory"
     assert outcome.data[0] % 2 == 1
+
+
+@pytest.fixture(scope="session")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the C library for libFuzzer, which takes seconds to build."""
+    return native.build_library(tmp_path_factory.mktemp("traced"), native.libfuzzer_compiler())
+
+
+LATER = "static int64_t seen; if (++seen > 500) "
+"""A plant that fires after the seeds, among what libFuzzer makes of them."""
+
+
+@needs_libfuzzer
+@pytest.mark.parametrize(
+    ("line", "planted", "kind", "said"),
+    [
+        (
+            "    int64_t bytes = count * size;\n",
+            f"{LATER}bytes -= !is_input && bytes > 1;\n",
+            "crash",
+            "heap-buffer-overflow",
+        ),
+        ("    const int legal = is_legal(j);\n", f"{LATER}for (volatile int on = 1; on;) {{}}\n", "hang", "timeout"),
+    ],
+    ids=["short", "hang"],
+)
+def test_libfuzzer_finds_what_is_planted_in_c(
+    line: str, planted: str, kind: str, said: str, traced: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, as `make fuzz` runs it; a second is enough to wait for what never ends."""
+    harness = (native.HARNESS / "harness.c").read_text()
+    assert harness.count(line) == 1
+    (tmp_path / "harness.c").write_text(harness.replace(line, line + planted))
+    monkeypatch.setattr(native, "build_library", lambda folder, clang: traced)
+    monkeypatch.setattr(native, "HARNESS", tmp_path)
+    monkeypatch.setattr(native, "SECONDS", 1)
+    options = ["--target", native.NAME, "--runs", "2000", "--crashes", str(tmp_path / "found")]
+    done = CliRunner().invoke(main, options)
+    assert done.exit_code == 1, done.output
+    assert "libFuzzer" in done.output
+    assert f"FOUND {kind}" in done.output
+    assert said in done.output
+    (saved,) = (tmp_path / "found").iterdir()
+    assert saved.read_bytes()
 
 
 @needs_libfuzzer

@@ -14,6 +14,7 @@ import pytest
 
 from q35ref import vectors
 from q35ref.checkpoints import Checkpoint, CheckpointError, inspect_file, quantize_file
+from q35ref.checkpoints.index import read_index
 from q35ref.oracle import check
 from q35ref.oracle.call_files import document, load, restored, text, written
 from q35ref.oracle.foreign.observe import read_answer
@@ -48,6 +49,13 @@ def test_a_name_as_long_as_the_file_is_cut_in_the_message(tmp_path: Path) -> Non
         checkpoint.read_float32("x" * 100_000)
     assert len(str(refused.value)) < 1000
     assert str(refused.value).endswith("got U8")
+
+
+def test_a_short_index_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors.index.json"
+    path.write_text('{"weight_map": {"a": "a.safetensors"}}')
+    assert read_index(path).shards == {"a.safetensors": {"a"}}
+    assert peak(lambda: read_index(path)) < 1 << 20
 
 
 @pytest.mark.parametrize("length", [1 << 63, (1 << 64) - 1])

@@ -1,9 +1,6 @@
 """Mutation testing: survivors are found and told, the list of equivalent mutants is honoured, stale entries are not."""
 
 import json
-import platform
-import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +9,13 @@ from click.testing import CliRunner
 
 from q35ref.backends.native.build import SOURCES, CompilerError, compiler
 from tests.native_kernel import needs_native
-from tools.mutation import c_source, cli, page, python_source
+from tools.mutation import c_source, cli, python_source
 from tools.mutation.equivalent import BadEntry, load, stale
 from tools.mutation.mutant import Key, Mutant, sampled
 from tools.mutation.native import FOLDER, Builder, units_with
 from tools.mutation.parts import PARTS, Part
-from tools.mutation.record import Counts, PartRecord, Record, Survivor, faults, save, score
 from tools.mutation.record import load as load_record
+from tools.mutation.record import score
 from tools.mutation.sources import ROOT, made_at, make, places, read
 from tools.mutation.tree import Check, tree
 
@@ -237,6 +234,7 @@ FILE = "tests/code_under_test.py"
 HOLE = Key(FILE, "while n > 0:", "while n != 0:")
 SAME = Key(FILE, "return a if a > b else b", "return a if a >= b else b")
 KILLED = Key(FILE, "return a if a > b else b", "return a if a < b else b")
+STOPPED = Key(FILE, "n -= 1", "n -= 0")
 
 
 def entry(key: Key) -> dict[str, Any]:
@@ -304,12 +302,13 @@ def test_a_planted_hole_is_found_and_told_until_a_test_fills_it(tiny: Part) -> N
 
 
 @pytest.mark.slow
-def test_what_is_listed_as_equivalent_and_killed_fails(tiny: Part) -> None:
-    written(tiny.root, entry(SAME), entry(HOLE), entry(KILLED))
+def test_what_is_listed_as_equivalent_and_noticed_fails(tiny: Part) -> None:
+    written(tiny.root, entry(SAME), entry(HOLE), entry(KILLED), entry(STOPPED))
     status, output = told()
     assert status == 1
     assert f"FAILED {KILLED}: listed as equivalent, and killed by pytest tests/test_code.py" in output
-    assert output.count("FAILED") == 1
+    assert f"FAILED {STOPPED}: listed as equivalent, and stopped by pytest tests/test_code.py" in output
+    assert output.count("FAILED") == 2
 
 
 @pytest.mark.slow
@@ -391,96 +390,3 @@ def test_the_compiler_says_what_a_mutant_is_before_any_check_runs(tmp_path: Path
         builder.restore()
         passed["original"] = copy.run(check, 60).passed
     assert passed == {"built": False, "original": True}
-
-
-# ---- record and page -------------------------------------------------------------------------------------------------
-
-
-def part_record(*survivors: Key, **more: Any) -> PartRecord:
-    """Return a run in which these survived."""
-    machine = {"cpu": "a processor", "processors": "2", "system": "Linux"}
-    found = tuple(Survivor(key, "bound", 3) for key in survivors)
-    files = {FILE: Counts(places=30, killed=10, stopped=1, survived=len(found))}
-    made = PartRecord(1, machine, {"python": "3"}, 90.0, 1.0, files, found)
-    return replace(made, **more)
-
-
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
-    record = Record({"reference": part_record(SAME, HOLE), "native": part_record(again=12)})
-    save(record, tmp_path / "record.json")
-    assert load_record(tmp_path / "record.json") == record
-
-
-@pytest.mark.parametrize("change", [{"schema": 0}, {"more": 1}, {"parts": {"reference": {}}}, {"parts": 3}])
-def test_what_is_no_record_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
-    save(Record({"reference": part_record(HOLE)}), tmp_path / "record.json")
-    data = json.loads((tmp_path / "record.json").read_text())
-    (tmp_path / "record.json").write_text(json.dumps({**data, **change}))
-    with pytest.raises(ValueError, match=r".+"):
-        load_record(tmp_path / "record.json")
-
-
-def test_a_survivor_that_is_not_counted_is_refused(tmp_path: Path) -> None:
-    save(Record({"reference": part_record(HOLE, files={FILE: Counts(30, 10)})}), tmp_path / "record.json")
-    with pytest.raises(ValueError, match="as the counts say"):
-        load_record(tmp_path / "record.json")
-
-
-def test_the_score_leaves_out_what_cannot_be_noticed() -> None:
-    part = part_record(SAME, HOLE)
-    assert score(part, {}) == 11 / 13
-    assert score(part, {SAME: "either"}) == 11 / 12
-    assert [found.key for found in faults(part, {SAME: "either"})] == [HOLE]
-    assert score(part_record(), {}) == 1
-    assert score(part_record(files={}), {}) == 0
-
-
-def test_the_page_tells_a_sample_what_survived_and_why() -> None:
-    text = page.page(Record({"reference": part_record(SAME, HOLE, again=4)}), {SAME: "either will do"})
-    assert f"- FAILED `{HOLE}`" in text
-    assert f"FAILED `{SAME}`" not in text
-    assert "- either will do\n    - ``return a if a > b else b`` → ``return a if a >= b else b``" in text
-    assert "13 of 30 mutants were run, a sample, drawn by seed 1" in text
-    assert "4 mutants survived at first" in text
-    assert "Of the 12 that could be noticed, 5 were not, at first." in text
-    assert "- Every mutant that was run was killed, or is listed" in page.page(Record({"numpy": part_record()}), {})
-
-
-def test_a_page_that_is_out_of_date_or_unexplained_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "PAGE", tmp_path / "mutation.md")
-
-    def checked(record: Record) -> tuple[int, str]:
-        monkeypatch.setattr(page, "made", lambda: (record, {}, page.page(record, {})))
-        done = CliRunner().invoke(page.main, ["--check"])
-        return done.exit_code, done.output
-
-    good, bad = Record({"reference": part_record()}), Record({"reference": part_record(HOLE)})
-    assert checked(good)[0] == 1
-    assert CliRunner().invoke(page.main, []).exit_code == 0
-    assert checked(good) == (0, "")
-    assert checked(bad)[0] == 1
-    assert CliRunner().invoke(page.main, []).exit_code == 0
-    assert checked(bad) == (1, f"{HOLE}: survived, unexplained\n")
-
-
-@pytest.fixture(scope="module")
-def committed() -> tuple[Record, dict[Key, str], str]:
-    return page.made()
-
-
-def test_the_committed_page_is_what_its_record_says(committed: tuple[Record, dict[Key, str], str]) -> None:
-    assert page.PAGE.read_text() == committed[2]
-    for name in PARTS:
-        absent = f"## {name}\n\n- No run of this part is in the record"
-        assert (absent in committed[2]) == (name not in committed[0].parts)
-
-
-def test_the_committed_record_has_no_survivor_without_a_reason(committed: tuple[Record, dict[Key, str], str]) -> None:
-    assert [found.key for part in committed[0].parts.values() for found in faults(part, committed[1])] == []
-
-
-def test_the_committed_record_names_no_place_on_a_machine() -> None:
-    text = page.RECORD.read_text()
-    assert platform.node() not in text
-    for private in (str(Path.home()), sys.prefix, str(ROOT)):
-        assert json.dumps(private)[1:-1] not in text

@@ -63,7 +63,8 @@ def check_contents(sdist: Path, wheel: Path) -> None:
 def try_out(name: str, distribution: Path, folder: Path, *, compiler: bool = True) -> None:
     """Install a distribution, and try what must work. Errors: TrialFailed."""
     folder.mkdir()
-    trial = Trial(folder, {} if compiler else {"CC": NO_COMPILER})
+    # CI demands the native kernel of every build, but not of this one.
+    trial = Trial(folder, {} if compiler else {"CC": NO_COMPILER, "Q35_REQUIRE_NATIVE": "0"})
     step(f"{name}: installs into an empty environment", lambda: trial.install(distribution))
     step(f"{name}: is imported from there, with its data", trial.import_is_installed)
     if compiler:

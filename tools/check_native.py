@@ -18,7 +18,7 @@ def check(isa: str) -> subprocess.CompletedProcess[str]:
 
 
 def main() -> int:
-    """Run the command; return the worst exit status."""
+    """Run the command; return 1 if any of the processes failed, or was ended by a signal: its status is negative."""
     try:
         isas = load().isas
     except NativeUnavailable as error:
@@ -28,7 +28,9 @@ def main() -> int:
         done = list(pool.map(check, isas))
     for isa, process in zip(isas, done, strict=True):
         print(f"native kernel, {isa}: {process.stdout}{process.stderr}", end="")
-    return max(process.returncode for process in done)
+        if process.returncode:
+            print(f"FAILED native kernel, {isa}: exit status {process.returncode}", file=sys.stderr)
+    return int(any(process.returncode for process in done))
 
 
 if __name__ == "__main__":

@@ -24,8 +24,11 @@ INDEX_SUFFIX: Final = ".safetensors.index.json"
 SHARD_SUFFIX: Final = ".safetensors"
 """How the names of shards must end."""
 
-SHARD: Final = re.compile(r"(?!\.)[^/\\]{1,240}" + re.escape(SHARD_SUFFIX))
-"""The names that a shard may have: no path, not hidden, not longer than a file system allows."""
+SHARD: Final = re.compile(r"(?!\.)[^/\\]+" + re.escape(SHARD_SUFFIX))
+"""The names that a shard may have: no path, not hidden."""
+
+LONGEST_NAME: Final = 255
+"""Bytes of a shard's name, as file systems count; it is written under the same name, with nothing added."""
 
 MAX_INDEX: Final = 100_000_000
 """Longest index, in bytes, that is read; as for a shard's header."""
@@ -62,9 +65,12 @@ class Index:
         """Return a shard's path. Errors: CheckpointError for one that is missing, or a link to somewhere else."""
         folder = Path(self.path).parent
         path = folder / shard
-        if not path.exists():
+        try:
+            found, home, real = path.exists(), Path(os.path.realpath(folder)), Path(os.path.realpath(path))
+        except OSError as error:  # a name too long for this file system, a folder that must not be looked into
+            raise CheckpointError(self.path, f"shard {shard}: {error.strerror or error}") from error
+        if not found:
             raise CheckpointError(self.path, f"expected the shard {shard} beside it, found none")
-        home, real = Path(os.path.realpath(folder)), Path(os.path.realpath(path))
         allowed = [home]
         if home.parent.name == HUB_BLOBS[0]:
             allowed.append(home.parent.parent / HUB_BLOBS[1])
@@ -103,9 +109,12 @@ def read_index(path: StrPath) -> Index:
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise ValueError("expected a regular file")
         with Path(path).open("rb") as file:
-            text = file.read(MAX_INDEX + 1)
-        if len(text) > MAX_INDEX:
-            raise ValueError(f"index: expected at most {MAX_INDEX} bytes")
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_INDEX:
+                raise ValueError(f"index: expected at most {MAX_INDEX} bytes, got {size}")
+            text = file.read(size + 1)  # memory is taken for as many bytes as are asked for
+        if len(text) != size:
+            raise ValueError("index: the file was changed while it was read")
         document = strict_json.loads(text.decode())
         if not isinstance(document, dict):
             raise ValueError("index: expected a JSON object")
@@ -125,4 +134,9 @@ def _check_shard(tensor: str, shard: object) -> None:
         raise ValueError(
             f"tensor {printable(tensor)}: expected its shard to be the plain name of a {SHARD_SUFFIX} file,"
             f" got {reprlib.repr(shard)}"
+        )
+    if len(os.fsencode(shard)) > LONGEST_NAME:
+        raise ValueError(
+            f"tensor {printable(tensor)}: expected the name of its shard to have at most {LONGEST_NAME} bytes,"
+            f" got {len(os.fsencode(shard))}: {reprlib.repr(shard)}"
         )

@@ -3,10 +3,10 @@
 The safetensors library judges the header, and so do we: it lets duplicate keys pass. It maps what it judges into
 memory, and so gets a copy of the header, not the file, which may be cut short underfoot.
 
-A file that is written to while it is read is refused: its size and its time of last writing are noted before the first
-byte is read and compared after the last. What that cannot see: stores through another process's memory map, whose time
-the system may note much later, and a time of writing that somebody sets back. A file that is replaced by a rename is
-read to its end as it was.
+A file that is written to while it is read is refused, and so is one that is replaced by another: its number, its size
+and its times of last writing and last change are noted before the first byte is read and compared after the last, and
+its path must lead to it still. What that cannot see: stores through another process's memory map, whose time the
+system may note much later.
 """
 
 import contextlib
@@ -57,6 +57,8 @@ class Checkpoint:
         with naming(path):
             if not stat.S_ISREG(Path(path).stat().st_mode):
                 raise CheckpointError(path, "expected a regular file")
+            # Kept, since this process may go elsewhere before the path is looked at again.
+            self._folder = "" if Path(path).is_absolute() else str(Path.cwd())
             self._file = io.FileIO(path)
         try:
             with naming(path):
@@ -93,7 +95,7 @@ class Checkpoint:
         if name not in self.tensors:
             raise CheckpointError(self.path, f"tensor {printable(name)}: expected it in this file, found none")
         tensor = self.tensors[name]
-        return Span(self.path, tensor, self._data + tensor.start, self._stamp, str(Path.cwd()))
+        return Span(self.path, tensor, self._data + tensor.start, self._stamp, self._folder)
 
     def raw(self, name: str) -> UInt8:
         """Return the bytes of a stored tensor."""
@@ -112,9 +114,16 @@ class Checkpoint:
             return build(record, {part.name: self.raw(part.name) for part in record.parts})
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was opened: what was read may be neither old nor new."""
+        """Refuse a file that was written to since it was opened, or a path that leads to another file by now.
+
+        What was read may be neither old nor new.
+        """
         with naming(self.path):
             self._stamp.check(self._file.fileno())
+            # The open file stays what it was when another one takes its name, or a link on the way leads elsewhere.
+            there = Path(self._folder, self.path).stat()
+            if not os.path.samestat(there, os.fstat(self._file.fileno())):
+                raise ValueError("the file was replaced while it was read")
 
     def _read_header(self) -> Header:
         size = self.file_bytes

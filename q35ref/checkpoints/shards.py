@@ -56,7 +56,7 @@ class Source:
         raise CheckpointError(self.path, f"tensor {printable(name)}: expected it in this file, found none")
 
     def check_unchanged(self) -> None:
-        """Refuse files that were written to since they were opened. Errors: CheckpointError."""
+        """Refuse files that were written to or replaced since they were opened. Errors: CheckpointError."""
         for shard in self.shards.values():
             shard.check_unchanged()
 

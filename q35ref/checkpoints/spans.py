@@ -36,16 +36,30 @@ PATIENCE: Final = 100
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells that a file was written to: its size and the time of its last change."""
+    """What tells that a file was written to, or that its path leads to another one by now.
+
+    The system sets ``noted``, and nobody can set it back: it catches a write whose time of writing was set back, and
+    another file of the same size and time (``cp -p``, ``rsync -t``). It changes with every link, rename and chmod as
+    well. A file to which that happens while it is read is refused too: nothing tells whether it was written to.
+
+    The number of the device is left out: each machine numbers its own, and a worker on another one reads the same file.
+    The file's number is the same everywhere on NFS and its like; where each mount numbers files anew (some of FUSE), a
+    worker on another machine refuses the file, in place of trusting a size and a time.
+    """
 
     size: int
+    number: int
+    """The file's own, on its device."""
     changed: int
+    """When it was last written to, as anybody may have set it."""
+    noted: int
+    """When the system last noted a change of the file, its names or its permissions."""
 
     @classmethod
     def of(cls, descriptor: int) -> "Stamp":
         """Return an open file's."""
         found = os.fstat(descriptor)
-        return cls(found.st_size, found.st_mtime_ns)
+        return cls(found.st_size, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)
 
     @classmethod
     def settled(cls, descriptor: int) -> "Stamp":
@@ -55,15 +69,20 @@ class Stamp:
         """
         for _ in range(PATIENCE):
             found = cls.of(descriptor)
-            ahead = found.changed - time.clock_gettime_ns(FILE_CLOCK)
-            if not 0 <= ahead < LONGEST_TICK:
+            now = time.clock_gettime_ns(FILE_CLOCK)
+            if not any(0 <= moment - now < LONGEST_TICK for moment in (found.changed, found.noted)):
                 return found
             time.sleep(0.001)
         raise ValueError("the file is being written to")
 
     def check(self, descriptor: int) -> None:
-        """Refuse a file that was written to since: what was read may be neither old nor new. Errors: ValueError."""
+        """Refuse a file that was written to since, and another one: what was read may be neither old nor new.
+
+        Errors: ValueError.
+        """
         now = Stamp.of(descriptor)
+        if now.number != self.number:
+            raise ValueError("the file was replaced while it was read")
         if now.size < self.size:
             raise ValueError("the file was cut short while it was read")
         if now != self:
@@ -83,14 +102,17 @@ class Span:
     stamp: Stamp
     """What the file was when its header was read."""
     folder: str
-    """The folder that a relative path starts from: another process may work in another one."""
+    """The folder that a relative path starts from, as another process may work in another one; else empty."""
 
     @contextlib.contextmanager
     def open(self) -> Iterator[io.FileIO]:
-        """Open the file again, and refuse it in the end if it is another, or was changed meanwhile."""
+        """Open the file again, and refuse it if it is another; in the end too, if it was changed meanwhile."""
         with naming(self.path, self.tensor.name):
             file = io.FileIO(os.path.join(self.folder, self.path))  # noqa: PTH118 - an absolute path stays as it is
         with file:
+            # First as well: the bytes of another file may lead to an error that would hide this one.
+            with naming(self.path, self.tensor.name):
+                self.stamp.check(file.fileno())
             yield file
             with naming(self.path, self.tensor.name):
                 self.stamp.check(file.fileno())

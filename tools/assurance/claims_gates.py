@@ -27,6 +27,7 @@ GATES: Final = (
         "a backend, ours or anybody's, that gives a wrong number, crashes or hangs, and on a fault in the reference",
         "test_cli::test_a_faulty_target_exits_with_one_and_its_finding",
         "test_gates::test_every_path_of_the_native_kernel_is_checked",
+        "test_gates::test_a_native_kernel_that_is_not_there_fails_where_it_is_required",
         "test_contributing::test_every_backend_is_held_to_conformance",
         "test_contributing::test_every_rule_refuses_a_wrong_result",
         "test_check_reference::test_a_fault_planted_in_the_reference_is_found",
@@ -34,6 +35,7 @@ GATES: Final = (
     fires(
         "contracts",
         "misspelt, impossible, false, missing, weakened and unconfirmed contracts, and on excuses that are not needed",
+        "test_crosshair_gate::test_the_command_fails_if_there_is_a_problem",
         "test_crosshair_gate::test_misspelt_post_is_refused",
         "test_crosshair_gate::test_impossible_pre_fails",
         "test_crosshair_gate::test_false_post_fails",
@@ -62,12 +64,13 @@ GATES: Final = (
     ),
     fires(
         "claims",
-        "a page that is not what its source says, on a claim that nothing holds, and on a mutant that survives "
-        "without a reason",
+        "a page that is not what its source says, on a claim that nothing holds, and on a mutant that is recorded as a "
+        "survivor without a reason",
         "test_gates::test_a_page_that_somebody_edited_is_refused",
         "test_assurance::test_a_claim_that_nothing_holds_is_a_problem",
         "test_assurance::test_gaps_are_problems",
-        "test_mutation::test_a_page_that_is_out_of_date_or_unexplained_is_noticed",
+        "test_assurance::test_the_command_fails_on_a_problem_of_the_index",
+        "test_mutation_page::test_a_page_that_is_out_of_date_or_unexplained_is_noticed",
     ),
     fires(
         "examples",
@@ -83,24 +86,27 @@ GATES: Final = (
     ),
     fires(
         "dist",
-        "a file too many or too few in the wheel or sdist, and on one that does not install or work",
+        "a file too many or too few in the wheel or sdist, and on one that does not install or work, the sdist also "
+        "without a compiler",
         "test_distribution::test_a_damaged_wheel_is_refused",
         "test_distribution::test_a_damaged_sdist_is_refused",
         "test_distribution::test_what_does_not_work_is_told_with_what_was_printed",
         "test_distribution::test_what_cannot_be_installed_fails_the_trial",
         "test_distribution::test_the_tool_fails_if_a_step_does",
+        "test_distribution::test_the_tool_tries_all_three_and_fails_if_anything_of_one_does",
     ),
     fires(
         "fuzz",
         "an input that crashes, hangs, takes too much memory or gets no short answer, in Python and in C",
         "test_fuzz::test_what_is_planted_is_found_saved_and_found_again",
         "test_fuzz::test_what_is_planted_in_c_is_found",
+        "test_fuzz::test_libfuzzer_finds_what_is_planted_in_c",
     ),
     fires(
         "mutation",
-        "a hole in the tests, and on a mutant that is listed as equivalent and is killed",
+        "a hole in the tests, and on a mutant that is listed as equivalent and is killed or stopped",
         "test_mutation::test_a_planted_hole_is_found_and_told_until_a_test_fills_it",
-        "test_mutation::test_what_is_listed_as_equivalent_and_killed_fails",
+        "test_mutation::test_what_is_listed_as_equivalent_and_noticed_fails",
     ),
     fires(
         "soak",

@@ -33,18 +33,28 @@ What is promised:
 - **The destination appears whole or not at all.** It is absent or an older file until a rename puts the new file in its
   place, in one step. That holds for `kill -9` at any moment, a full disk, and a folder that must not be written to.
 - **A temporary file may be left by a killed run alone**, `.NAME.RANDOM.q35tmp` beside the destination, as large as the
-  output. The next run to the same destination removes it; never is there more than one of runs that came one after
+  output; a folder of that name for a checkpoint in several files. SIGTERM kills as SIGKILL does; Ctrl-C lets the run
+  tidy up. The next run to the same destination removes it; never is there more than one of runs that came one after
   the other.
 - **Room on the disk is set aside before the work begins**, where the file system can do that. A disk that is full by
   then is found at once; one that others fill later does not matter.
 - **A run that cannot go on says so** in one line on standard error, with exit status 2.
-- **A source that is written to or cut short while it is read is refused**; what is made from it is never a mixture of
-  two versions. It is told by the file's size and time of last writing, before the first byte is read and after the
-  last; reading begins when the clock of local file systems has ticked since that time, so that a later write has
-  another. A source that is replaced by a rename is read to its end as it was. Three things cannot be
-  seen: stores through another process's memory map, whose time the system may note much later, a time of writing that
-  somebody sets back, and writes within a tick on a file system whose clock is coarser than the system's.
-- **Of two runs with the same destination both finish**, and the one that renames last has its file there.
+- **A source that is written to, cut short or replaced while it is read is refused**; what is made from it is never a
+  mixture of two versions. It is told by the file's number, its size, its time of last writing and its time of last
+  change, before the first byte is read and after the last, and its path must lead to it still; reading begins when the
+  clock of local file systems has ticked since those times, so that a later write has another. The system sets the last
+  of them, so that a time of writing which somebody sets back is seen, and so is another file of the same size and time
+  (`cp -p`, `rsync -t`) that is renamed over the source; a change after the last look changes nothing any more. To link,
+  rename or chmod the source during a run refuses it as well, since nothing tells these from a write. Two things cannot
+  be seen: stores through another process's memory map, whose time the system may note much later, and writes within a
+  tick on a file system whose clock is coarser than the system's.
+- **Of two runs with the same file as destination both finish**, and the one that renames last has its file there. **Of
+  two runs with the same folder**, which a checkpoint in several files is written to, the one that renames first has its
+  folder there; the other one does all its work, finds that the folder holds files by then, leaves them as they are,
+  tidies up and ends with exit status 2.
+
+The trials below are of a checkpoint in one file; a folder is held to the same by tests,
+`tests/test_checkpoints_sharded.py` and `tests/test_atomic_folder.py`.
 
 Not tried here: a power cut. The file is brought to the disk before it is renamed, and the folder after that; whether
 the disk keeps its word is not the program's to test.

@@ -45,18 +45,13 @@ CHANGES: Final[dict[str, tuple[Callable[[Path, Path], None], set[str]]]] = {
     "source replaced by a rename": (replace, {WHOLE, SECOND}),
     "source appended to": (append, {WHOLE}),
 }
-"""What is done to a source, and whole files of which versions may come of it; or the source is refused.
-
-A rename leaves the file that is being read as it was, so that nothing need be refused then.
-"""
+"""What is done to a source, and whole files of which versions may come of it; or the source is refused."""
 
 
 def changed_underfoot(bench: Bench, change: str, count: int, seed: int, duration: float) -> Row:
     """Change the source at random moments of a run."""
     disturb, versions = CHANGES[change]
-    allowed = {(FINISHED, version) for version in versions}
-    if disturb is not replace:
-        allowed |= {(REFUSED, OLDER)}
+    allowed = {(REFUSED, OLDER)} | {(FINISHED, version) for version in versions}
     tally = bench.tally()
     for moment in np.random.default_rng(seed).uniform(0, duration, count).tolist():
         bench.put_older(there=True)

@@ -33,6 +33,7 @@ from q35ref.oracle.vector import from_problem
 from q35ref.reference.lanes import Layout
 from tools.fuzz.target import SEEDS
 from tools.fuzz.targets import PLANTED
+from tools.fuzz.targets.indexes import SHARDS
 from tools.fuzz.targets.pipes import MODES, PROBLEMS
 
 MOST_BYTES: Final = 200_000
@@ -86,6 +87,16 @@ def headers() -> Iterator[tuple[str, bytes]]:
         length = int.from_bytes(data[:LENGTH_BYTES], "little")
         text, tensors = data[LENGTH_BYTES : LENGTH_BYTES + length], data[LENGTH_BYTES + length :]
         yield name, text.rstrip() + b"\0" + tensors
+
+
+def indexes() -> Iterator[tuple[str, bytes]]:
+    """Yield indexes of the shards that lie beside them: as others write them, bare, and with all that JSON has."""
+    weight_map = {tensor.name: shard for shard, tensor in SHARDS.items()}
+    total_size = sum(tensor.nbytes for tensor in SHARDS.values())
+    yield "plain", json.dumps({"metadata": {"total_size": total_size}, "weight_map": weight_map}, indent=2).encode()
+    yield "bare", json.dumps({"weight_map": weight_map}).encode()
+    more = {"total_size": 1.5e3, "note": "\U0001f600", "list": [None, True, -1, "\\ud800", {"a": []}]}
+    yield "more", json.dumps({"metadata": more, "weight_map": weight_map, "other": more}).encode()
 
 
 def vector_files() -> Iterator[tuple[str, bytes]]:
@@ -189,6 +200,7 @@ def native_calls() -> Iterator[tuple[str, bytes]]:
 WRITERS: Final = {
     "checkpoint": checkpoints,
     "header": headers,
+    "index": indexes,
     "vectors": vector_files,
     "calls": call_vectors,
     "folder": folders,

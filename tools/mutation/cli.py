@@ -133,7 +133,7 @@ def main(
     """Change the sources in small ways, one at a time, and say which changes no check noticed.
 
     Exit status: 0 every mutant was killed or is listed as equivalent with the reason, 1 some survived unexplained or
-    are listed and were killed, 2 wrong usage, a stale list, or a check that fails without any mutant.
+    are listed and were noticed, 2 wrong usage, a stale list, or a check that fails without any mutant.
     """
     if only != "*" and (json_path is not None or again or more):
         raise UsageProblem("--only: a few files are no run of a part, and are not recorded")
@@ -153,7 +153,7 @@ def main(
     unexplained = [found.key for part in mine.values() for found in faults(part, entries)]
     for key in unexplained:
         out.print(f"FAILED {key}: survived, and is not in docs/mutation/equivalent.toml")
-    wrongly = [one for one in seen if one.verdict == "killed" and one.mutant.key in entries]
+    wrongly = [one for one in seen if one.verdict in ("killed", "stopped") and one.mutant.key in entries]
     for one in wrongly:
-        out.print(f"FAILED {one.mutant.key}: listed as equivalent, and killed by {one.by}")
+        out.print(f"FAILED {one.mutant.key}: listed as equivalent, and {one.verdict} by {one.by}")
     sys.exit(int(bool(unexplained or wrongly)))

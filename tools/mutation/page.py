@@ -1,4 +1,4 @@
-"""``python -m tools.mutation.page``: ``docs/mutation.md`` from its record and the list of equivalent mutants.
+"""``python -m tools.mutation.page``: ``docs/mutation.md`` from its record, the list of equivalents, and the sources.
 
 python -m tools.mutation.page              write the page
 python -m tools.mutation.page --check      exit status 1 if the page is not what these say, or a survivor is unexplained
@@ -19,7 +19,7 @@ from tools.mutation.cli import explained
 from tools.mutation.mutant import Key
 from tools.mutation.parts import PARTS
 from tools.mutation.record import PartRecord, Record, faults, load
-from tools.mutation.sources import ROOT
+from tools.mutation.sources import ROOT, places, read
 from tools.mutation.tables import files, summary
 
 PAGE: Final = ROOT / "docs" / "mutation.md"
@@ -58,8 +58,28 @@ For the night: all of it takes hours, and a budget of time leaves a sample that 
 """
 
 
-def told(part: PartRecord, entries: Mapping[Key, str]) -> str:
-    """Return what was run of a part, in sentences."""
+def counted(record: Record) -> dict[str, dict[str, int]]:
+    """Return how many mutants each file of the recorded parts has now; of other parts the page says nothing."""
+    return {name: {file: len(places(file, read(file))) for file in PARTS[name].files} for name in record.parts}
+
+
+def changed(part: PartRecord, now: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence on the files that have not the number of mutants that the record has: it speaks of old text.
+
+    A file without mutants is in no record. A change that keeps the number is not noticed.
+    """
+    old = {file: counts.places for file, counts in part.files.items() if counts.places}
+    new = {file: number for file, number in now.items() if number}
+    files = sorted(file for file in old.keys() | new.keys() if old.get(file) != new.get(file))
+    if files:
+        yield (
+            f"- The sources have changed since: they have {sum(new.values()):,} mutants now, and other numbers in "
+            f"{', '.join(f'`{file}`' for file in files)}."
+        )
+
+
+def told(part: PartRecord, entries: Mapping[Key, str], now: Mapping[str, int]) -> str:
+    """Return what was run of a part, in sentences; ``now`` is how many mutants its files have."""
     total = part.total
     which = "all of them" if total.run == total.places else f"a sample, drawn by seed {part.seed}"
     lines = [
@@ -68,6 +88,7 @@ def told(part: PartRecord, entries: Mapping[Key, str]) -> str:
         f"- {part.machine['cpu']}; {part.machine['processors']} processors; {part.machine['system']}; "
         + ", ".join(f"{package} {version}" for package, version in part.versions.items()),
     ]
+    lines += changed(part, now)
     if part.again:
         lines.append(
             f"- {part.again} mutants survived at first, and were killed when they were run again, by tests that were "
@@ -122,11 +143,11 @@ def listed(entries: Mapping[Key, str]) -> Iterator[str]:
             )
 
 
-def page(record: Record, entries: Mapping[Key, str]) -> str:
-    """Return the page's text."""
+def page(record: Record, entries: Mapping[Key, str], now: Mapping[str, Mapping[str, int]]) -> str:
+    """Return the page's text; ``now`` is how many mutants each file of each part has."""
     parts = [HEAD, markdown(summary(record, entries))]
     for name, part in record.parts.items():
-        parts += [f"## {name}\n", told(part, entries), unexplained(part, entries), markdown(files(part))]
+        parts += [f"## {name}\n", told(part, entries, now[name]), unexplained(part, entries), markdown(files(part))]
     for name in sorted(PARTS.keys() - record.parts.keys()):
         parts.append(f"## {name}\n\n- No run of this part is in the record: nothing is known of its mutants.\n")
     parts += ["## Equivalent mutants\n", MEANING + "\n".join(listed(entries)) + "\n", AGAIN]
@@ -140,7 +161,7 @@ def made(path: Path = RECORD) -> tuple[Record, dict[Key, str], str]:
         record = load(path)
     except (OSError, ValueError) as error:
         raise UsageProblem(f"no record to make a page from: {error}") from error
-    return record, entries, page(record, entries)
+    return record, entries, page(record, entries, counted(record))
 
 
 @click.command()

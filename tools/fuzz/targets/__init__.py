@@ -8,6 +8,7 @@ from tools.fuzz.target import Target
 READERS: Final = {
     "checkpoint": "checkpoints",
     "header": "checkpoints",
+    "index": "indexes",
     "vectors": "vectors",
     "calls": "vectors",
     "folder": "vectors",
