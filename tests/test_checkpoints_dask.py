@@ -3,14 +3,20 @@
 import contextlib
 import importlib
 import importlib.util
+import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save_file
 
 from q35ref.checkpoints import CheckpointError, on_cluster, on_dask, quantize_file
 from q35ref.checkpoints.on_dask import DaskUnavailable
@@ -120,7 +126,8 @@ def test_a_cluster_that_goes_away_is_one_line(tmp_path: Path, monkeypatch: pytes
         def map(self, task: object, jobs: list[object], key: list[str], **settings: object) -> list[SimpleNamespace]:
             return [SimpleNamespace(key=name, status=status) for name in key]
 
-    stand_in = SimpleNamespace(Client=Client, as_completed=lambda futures, loop: iter(futures))
+    comm = SimpleNamespace(get_address_host_port=str)
+    stand_in = SimpleNamespace(Client=Client, as_completed=lambda futures, loop: iter(futures), comm=comm)
     monkeypatch.setitem(sys.modules, "distributed", stand_in)
     model(tmp_path / "s")
     result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", "tcp://x:1"])
@@ -139,3 +146,31 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monke
     expected = "Error: dask: expected the package distributed, found none: pip install 'q35ref[dask]'\n"
     assert result.stderr == expected
     assert not (tmp_path / "t").exists()
+
+
+@distributed_only
+@pytest.mark.parametrize("seconds", [0.3, 3.0])
+def test_ctrl_c_is_one_word_and_leaves_nothing(tmp_path: Path, seconds: float) -> None:
+    """A terminal tells the workers too, while they begin as well as later."""
+    source = tmp_path / "source.safetensors"
+    save_file({f"{i}.weight": np.ones((2048, 2048), np.float32) for i in range(12)}, source)
+    command = [sys.executable, "-m", "q35ref", "quantize", str(source), str(tmp_path / "made"), "--dask", "local"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, text=True) as run:
+        while len(list(tmp_path.iterdir())) < 2:  # until it writes: before that, it has no workers
+            assert run.poll() is None
+            time.sleep(0.05)
+        time.sleep(seconds)
+        os.killpg(run.pid, signal.SIGINT)
+        _, said = run.communicate(timeout=60)
+    assert (run.returncode, said) == (130, "Interrupted.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["source.safetensors"]
+
+
+@distributed_only
+def test_what_is_no_address_is_refused_at_once(tmp_path: Path) -> None:
+    source = model(tmp_path / "source.safetensors")
+    command = [sys.executable, "-m", "q35ref", "quantize", str(source), str(tmp_path / "made"), "--dask", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "expected a scheduler at 'nowhere'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

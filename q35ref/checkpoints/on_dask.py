@@ -13,7 +13,15 @@ from typing import Any, Final
 
 from q35ref.backends.native.library import THREADS_VARIABLE
 from q35ref.checkpoints.jobs import Job
-from q35ref.checkpoints.runners import RETRIES, Outcome, Runner, check_workers, share, worker_died
+from q35ref.checkpoints.runners import (
+    RETRIES,
+    Outcome,
+    Runner,
+    check_workers,
+    share,
+    without_interrupts,
+    worker_died,
+)
 from q35ref.quality import Quality
 
 LOCAL: Final = "local"
@@ -81,26 +89,27 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
     }
     threads = os.environ.get(THREADS_VARIABLE) or str(share(workers))
     dask = importlib.import_module("dask")
-    with (
-        dask.config.set(settings),
-        distributed.LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=None,  # Dask would end a worker at its share of the memory, however much is free
-            dashboard_address="127.0.0.1:0",  # nobody's: any port
-            silence_logs=logging.CRITICAL,
-            env={THREADS_VARIABLE: threads},
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
+        with without_interrupts():
+            cluster = distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=None,  # Dask would end a worker at its share of the memory, however much is free
+                dashboard_address="127.0.0.1:0",  # nobody's: any port
+                silence_logs=logging.CRITICAL,
+                env={THREADS_VARIABLE: threads},
+            )
+            stack.enter_context(cluster)
+        yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
 
 @contextlib.contextmanager
 def _remote(distributed: Any, address: str) -> Iterator[Any]:
     """Yield a client of a cluster that is there. Errors: DaskUnavailable."""
     try:
+        distributed.comm.get_address_host_port(address)  # a client that is given no address takes long to go away
         client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise DaskUnavailable(f"dask: expected a scheduler at {address!r}, found none: {error}") from error

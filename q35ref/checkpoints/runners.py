@@ -112,7 +112,7 @@ class _Worker:
     def __init__(self, context: SpawnContext, threads: int) -> None:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-        with _without_interrupts():
+        with without_interrupts():
             self.process.start()
         theirs.close()  # so that the pipe ends when the worker does
 
@@ -186,7 +186,7 @@ def _serve(pipe: Connection, threads: int) -> None:
 
 
 @contextlib.contextmanager
-def _without_interrupts() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
     """Keep Ctrl-C from the processes that the block starts: a terminal sends it to all, and one is enough."""
     resource_tracker.ensure_running()  # it starts with the first worker otherwise, and ends the blocking
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
