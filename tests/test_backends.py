@@ -1,6 +1,7 @@
 """The backends: equal to the reference bit for bit, and clear about what they refuse."""
 
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis.strategies as st
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import given
 
 from q35ref.backends import BACKENDS, OPERATIONS, Backend, fastest, get, present
+from q35ref.backends.numpy import blocks as blocks_module
 from q35ref.backends.numpy.calibration import _best_range as best_range
-from q35ref.backends.numpy.calibration import minmax
+from q35ref.backends.numpy.calibration import calibrate_clip, minmax
 from q35ref.backends.numpy.matmul import matmul as numpy_matmul
 from q35ref.backends.protocol import Float32
 from q35ref.oracle.cases import LARGEST, REGIMES, integers, near_ties, parameters
@@ -301,3 +303,22 @@ def test_float32_sums_are_taken_over_as_many_rows_as_are_exact(k: int) -> None:
     acc, row_sum, _ = numpy_matmul(a, q, 0, 2, one, one)
     assert np.asarray(acc).tolist() == [[[1024 * (k - 2) + 1 + 2]]]
     assert np.asarray(row_sum).tolist() == [[-128 * (k - 2) + 2]]
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, -1.0, 2.0**-30])
+@pytest.mark.parametrize("exponent", [0, 29, 30, 31, 32, 60])
+def test_a_restored_weight_is_rounded_once_however_small_its_offset(offset: float, exponent: int) -> None:
+    """Thrice this scale lies between two float32s: the least offset decides, though no double holds the sum."""
+    scale = np.full((1, 1), 5592407 * 2.0**exponent, np.float32)
+    parameters = scale, np.full((1, 1), offset, np.float32)
+    q = np.array([[3], [3], [-3], [-3]], np.int8)
+    expected = get("reference").dequantize(q, *parameters, 0, 1)
+    np.testing.assert_array_equal(get("numpy").dequantize(q, *parameters, 0, 1), expected)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_best_range_is_that_of_the_whole_group_however_long(order: Any) -> None:
+    w = np.array(np.random.default_rng(3).standard_normal((300, 3)) ** 3, np.float32, order=order)
+    expected = calibrate_clip(w, 0, 2)
+    with patch.object(blocks_module, "BLOCK_WEIGHTS", 64):
+        np.testing.assert_array_equal(calibrate_clip(w, 0, 2), expected)
