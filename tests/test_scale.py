@@ -1,6 +1,8 @@
 """The run at scale: other bytes or too much memory fail it, its checkpoint is sound, its page is up to date."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,3 +192,16 @@ def test_the_committed_record_is_of_ten_gigabytes_and_has_no_fault() -> None:
     assert found.source.bytes >= 10**10
     assert faults(found) == []
     assert {"serial", "2 processes"} <= {run.name for run in found.runs}
+
+
+def test_the_peak_is_that_of_the_program_and_not_of_who_started_it() -> None:
+    """Run from a process that had 300 MB."""
+    code = (
+        "import subprocess, sys; held = bytearray(300_000_000); held[::4096] = b'x' * len(held[::4096]); "
+        "print(subprocess.run([sys.executable, '-c', 'from tools.scale.child import peak; print(peak())'], "
+        "capture_output=True, text=True, check=True).stdout)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1]
+    )
+    assert 10_000_000 < int(done.stdout) < 200_000_000

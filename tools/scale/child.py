@@ -5,6 +5,7 @@ workers had.
 """
 
 import json
+import re
 import resource
 import sys
 import time
@@ -16,6 +17,22 @@ from tools.scale.record import GROUP_SIZE
 
 UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes that ru_maxrss counts in."""
+
+
+STATUS = Path("/proc/self/status")
+"""What Linux says of a process."""
+
+
+def peak() -> int:
+    """Return the most memory, in bytes, that this program had.
+
+    What getrusage counts begins with what the process had that started this one, which may be a large one.
+    """
+    try:
+        found = re.search(r"^VmHWM:\s*(\d+) kB$", STATUS.read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    return int(found[1]) * 1024 if found else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * UNIT
 
 
 def chosen(name: str, workers: int) -> Runner:
@@ -33,7 +50,7 @@ def main(source: str, target: str, name: str, workers: str) -> None:
     seconds = time.perf_counter() - begun
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     cpu = sum(used.ru_utime + used.ru_stime for used in (own, children))
-    peaks = {"peak": own.ru_maxrss * UNIT, "worker_peak": children.ru_maxrss * UNIT}
+    peaks = {"peak": peak(), "worker_peak": children.ru_maxrss * UNIT}
     print(json.dumps({"seconds": seconds, "cpu": cpu, **peaks}))
 
 
