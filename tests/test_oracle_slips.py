@@ -161,6 +161,18 @@ ALIGNED = (
 
 @needs_compiler
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_comes_and_goes_is_not_called_a_cache(seed: int, tmp_path: Path) -> None:
+    dice = (
+        f"static uint32_t s = {seed}; s = s * 1664525u + 1013904223u; if (s >> 16 & 1 && acc) acc[0] ^= 1 << (s >> 28);"
+    )
+    found = kinds(slipped(tmp_path, "matmul", after=dice))
+    assert found
+    assert "stale cache" not in found
+
+
+@needs_compiler
+@pytest.mark.slow
 def test_floats_within_the_bound_may_depend_on_where_they_lie(tmp_path: Path) -> None:
     assert slipped(tmp_path, "dequantize", "", ALIGNED).failures == []
 
