@@ -84,8 +84,6 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
     settings = {
         "distributed.scheduler.allowed-failures": retries,
         "distributed.scheduler.worker-saturation": 1.0,  # no task waits on a worker, to die with another's
-        # Dask has glibc give back all memory at once, which takes twice the time; a worker holds one tensor anyway.
-        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
     }
     threads = os.environ.get(THREADS_VARIABLE) or str(share(workers))
     dask = importlib.import_module("dask")
