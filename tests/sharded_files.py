@@ -97,6 +97,7 @@ class Wrapped:
         return self.job.places
 
     def first(self) -> None:
+        """Do what goes wrong before the job; each kind of job that wraps one has its own."""
         raise NotImplementedError
 
     def run(self) -> Quality | None:
