@@ -23,8 +23,8 @@ FLOAT32_RANGE = (2.0**-60, 2.0**60)
 underflows is next to 0, far from any half."""
 
 EXACT_RATIO = 2.0**24
-"""Where offset and scale are within this factor of each other, ``scale * gain * q + offset`` is exact in double:
-it is below 17 times the larger one, and a multiple of 2**-24 times the smaller."""
+"""Where the scale is at most this many times the offset, ``scale * gain * q + offset`` is exact in double, or the
+product, of 27 bits, is so small beside the offset that double and float32 both round to the offset."""
 
 Work = NDArray[np.float32] | NDArray[np.float64]
 
@@ -99,8 +99,8 @@ def _decide(quotient: Float64, weight: Float64, offset: Float64, step: Float64) 
 def dequantize(q: Int8, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Float32:
     """Restore ``float32[K, N]``: RN32 of the exact value, for checked integers and parameters.
 
-    ``scale * gain * q`` is exact in double, and so is its sum with the offset unless the two are of very
-    different size; only such blocks need the correctly rounded sum instead of the plain one.
+    ``scale * gain * q`` is exact in double. Only blocks where an offset other than 0 is very small beside its scale
+    need the correctly rounded sum instead of the plain one.
     """
     w = np.empty_like(q, np.float32)
     with np.errstate(over="ignore"):
@@ -110,8 +110,7 @@ def dequantize(q: Int8, scale: Float32, offset: Float32, group_size: int, narrow
             product = integers.astype(np.float64)
             product *= lanes(integers.shape[1], narrow_gain).gain
             product *= scales
-            sums_exact = (np.abs(offsets) <= scales * EXACT_RATIO) & (scales <= np.abs(offsets) * EXACT_RATIO)
-            if (sums_exact | (offsets == 0)).all():
+            if ((scales <= np.abs(offsets) * EXACT_RATIO) | (offsets == 0)).all():
                 product += offsets
                 block.cut(w)[:] = product
             else:
