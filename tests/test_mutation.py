@@ -132,7 +132,7 @@ def test_a_mutant_is_named_by_its_line_and_not_by_its_number() -> None:
     assert [key.nth for key in keys] == [0, 0, 0, 0, 1, 1]
     moved = "\n# words\n" + source
     assert [make(place, moved).key for place in places("a.py", moved)] == keys
-    found = {mutant.key for mutant in made_at("a.py", source, "a = 1")}
+    found = {mutant.key for mutant in made_at("a.py", source, ["a = 1"])}
     assert found == {key for key in keys if key.line == "a = 1"}
 
 
@@ -153,15 +153,18 @@ def test_a_sample_is_drawn_by_its_seed_and_so_is_the_order() -> None:
 # ---- the list of equivalent mutants ----------------------------------------------------------------------------------
 
 
-ENTRY = {"file": "code.py", "line": "return a + 1", "mutant": "return a - 1", "reason": "never called"}
+LINE = ["return a + 1", "return a - 1"]
+
+ENTRY = {"file": "code.py", "mutants": [LINE], "reason": "never called"}
 
 
 def written(folder: Path, *entries: dict[str, Any]) -> Path:
-    """Write a list of equivalent mutants."""
-    path = folder / "equivalent.toml"
+    """Write a list of equivalent mutants; return its folder."""
+    path = folder / "equivalent" / "some.toml"
+    path.parent.mkdir(exist_ok=True)
     tables = ("\n".join(f"{name} = {json.dumps(value)}" for name, value in entry.items()) for entry in entries)
     path.write_text("".join(f"[[equivalent]]\n{table}\n" for table in tables))
-    return path
+    return path.parent
 
 
 @pytest.mark.parametrize(
@@ -171,7 +174,11 @@ def written(folder: Path, *entries: dict[str, Any]) -> Path:
         ([{**ENTRY, "reason": " "}], "reason: expected why"),
         ([{**ENTRY, "reason": 1}], "wrong: reason"),
         ([{**ENTRY, "more": "x"}], "wrong: more"),
-        ([{"file": "code.py"}], "wrong: line, mutant, reason"),
+        ([{"file": "code.py"}], "wrong: mutants, reason"),
+        ([{**ENTRY, "mutants": "a line"}], "wrong: mutants"),
+        ([{**ENTRY, "mutants": [["a line"]]}], "expected lists of a line, its mutant"),
+        ([{**ENTRY, "mutants": [["a line", "a mutant", "1"]]}], "expected lists of a line, its mutant"),
+        ([{**ENTRY, "mutants": [LINE, LINE]}], "twice"),
     ],
 )
 def test_a_bad_entry_is_refused(entries: list[dict[str, Any]], message: str, tmp_path: Path) -> None:
@@ -181,14 +188,20 @@ def test_a_bad_entry_is_refused(entries: list[dict[str, Any]], message: str, tmp
 
 @pytest.mark.parametrize("text", ["[[equivalent]", "[[equal]]\nfile = 'a'\n"])
 def test_what_is_no_list_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "equivalent.toml").write_text(text)
-    with pytest.raises(BadEntry, match=r"equivalent\.toml: "):
-        load(tmp_path / "equivalent.toml")
+    (written(tmp_path) / "some.toml").write_text(text)
+    with pytest.raises(BadEntry, match=r"some\.toml: "):
+        load(tmp_path / "equivalent")
 
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"line": "return a + 2"}, {"mutant": "return a / 1"}, {"nth": 1}, {"file": "other.py"}],
+    [
+        {},
+        {"mutants": [["return a + 2", "return a - 2"]]},
+        {"mutants": [["return a + 1", "return a / 1"]]},
+        {"mutants": [["return a + 1", "return a - 1", 1]]},
+        {"file": "other.py"},
+    ],
 )
 def test_an_entry_is_stale_once_its_mutant_cannot_be_made(change: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text("def f(a):\n    return  a + 1\n")
@@ -238,7 +251,7 @@ STOPPED = Key(FILE, "n -= 1", "n -= 0")
 
 
 def entry(key: Key) -> dict[str, Any]:
-    return {"file": key.file, "line": key.line, "mutant": key.mutant, "reason": "either will do"}
+    return {"file": key.file, "reason": "either will do", "mutants": [[key.line, key.mutant]]}
 
 
 @pytest.fixture
@@ -293,12 +306,37 @@ def test_a_planted_hole_is_found_and_told_until_a_test_fills_it(tiny: Part) -> N
     (tiny.root / FILE).write_text(CODE.replace("return a if a > b else b", "return max(a, b)"))
     assert told("--json", str(path), "--again") == (
         2,
-        f"Error: docs/mutation/equivalent.toml: stale, no such mutant can be made: {SAME}\n",
+        f"Error: docs/mutation/equivalent: stale, no such mutant can be made: {SAME}\n",
     )
     written(tiny.root)
     status, output = told("--json", str(path), "--again")
     assert status == 2
     assert "cannot be made again" in output
+
+
+@pytest.mark.slow
+def test_files_are_recorded_one_by_one(tiny: Part) -> None:
+    path, other = tiny.root / "record.json", "tests/code_two.py"
+    (tiny.root / other).write_text("ONE = 1\n")
+    assert told("--json", str(path), "--only", "under_test.py")[0] == 1
+    first = load_record(path).parts["reference"]
+    assert (first.by_file, first.files[FILE].survived, first.files[other].run) == (True, 2, 0)
+    assert first.files[FILE].run == first.files[FILE].places
+    status, output = told("--json", str(path), "--more")
+    assert (status, "were run one by one" in output) == (2, True)
+
+    assert told("--json", str(path), "--only", "two.py")[0] == 1
+    second = load_record(path).parts["reference"]
+    assert second.files[FILE] == first.files[FILE]
+    assert second.files[other].run == second.files[other].places == second.files[other].survived == 2
+    assert len(second.survivors) == 4
+
+    (tiny.root / "tests" / "test_code.py").write_text(TEST + BETTER)
+    assert told("--json", str(path), "--only", "under_test.py")[0] == 1, "those of the other file are as they were"
+    assert [found.key for found in load_record(path).parts["reference"].survivors] == [
+        *(found.key for found in second.survivors if found.key.file == other),
+        SAME,
+    ]
 
 
 @pytest.mark.slow
@@ -325,7 +363,9 @@ def test_a_check_that_fails_without_a_mutant_is_no_check(tiny: Part) -> None:
         (("--again",), "expected --json with the record"),
         (("--more",), "expected --json with the record"),
         (("--only", "nothing.py"), "no file of reference that can be mutated"),
-        (("--only", "code*.py", "--json", "x.json"), "not recorded"),
+        (("--only", "code*.py", "--json", "x.json", "--limit", "1"), "a file is recorded whole"),
+        (("--only", "code*.py", "--json", "x.json", "--minutes", "1"), "a file is recorded whole"),
+        (("--only", "code*.py", "--json", "x.json", "--more"), "neither --again nor --more"),
         (("--limit", "0"), "--limit"),
         (("--jobs", "3"), "--jobs"),
     ],

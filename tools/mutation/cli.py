@@ -2,8 +2,9 @@
 
 import math
 import sys
-from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import click
@@ -18,8 +19,8 @@ from tools.mutation.mutant import Key
 from tools.mutation.parts import PARTS, Part
 from tools.mutation.record import PartRecord, Record, faults, save
 from tools.mutation.record import load as load_record
-from tools.mutation.run import BrokenCheck, Changed, Judged, plan, run, run_again, together
-from tools.mutation.sources import ROOT
+from tools.mutation.run import BrokenCheck, Changed, Judged, plan, run, run_again, together, with_file
+from tools.mutation.sources import ROOT, places, read
 from tools.mutation.tables import files, summary
 from tools.mutation.tree import ServerEnded
 
@@ -31,7 +32,7 @@ def explained() -> dict[Key, str]:
     except (BadEntry, OSError) as error:
         raise UsageProblem(str(error)) from error
     for key in stale(entries, ROOT):
-        raise UsageProblem(f"docs/mutation/equivalent.toml: stale, no such mutant can be made: {key}")
+        raise UsageProblem(f"docs/mutation/equivalent: stale, no such mutant can be made: {key}")
     return entries
 
 
@@ -95,6 +96,8 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
             len(before.survivors), part, seen, lambda tell: run_again(part, before, jobs, tell, asked.explained)
         )
     if asked.more and before is not None:
+        if before.by_file:
+            raise UsageProblem(f"--more: the files of {name} were run one by one; name others with --only")
         done = before.total
         planned = plan(part, limit, before.seed, after=done.run)
         if len(planned.places) != done.places:
@@ -104,9 +107,21 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
         )
         return together(before, more)
     planned = plan(part, limit, seed, asked.only)
-    if not planned.places:
-        raise UsageProblem(f"--only: no file of {name} that can be mutated ends like {asked.only}")
     return watched(len(planned.chosen), part, seen, lambda tell: run(planned, seed, jobs, tell, 60 * asked.minutes))
+
+
+def steps(name: str, before: PartRecord | None, asked: Options, seen: list[Judged]) -> Iterator[PartRecord]:
+    """Yield what is to be recorded of a part: one run, or the record so far after each file. Errors: UsageProblem."""
+    if asked.only == "*":
+        yield one_part(name, before, asked, seen)
+        return
+    files = [file for file in PARTS[name].files if fnmatchcase(file, f"*{asked.only}")]
+    files = [file for file in files if places(file, read(file, PARTS[name].root))]
+    if not files:
+        raise UsageProblem(f"--only: no file of {name} that can be mutated ends like {asked.only}")
+    for file in files:
+        before = with_file(before, one_part(name, None, replace(asked, only=file), seen), PARTS[name])
+        yield before
 
 
 @click.command()
@@ -115,7 +130,7 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
 @click.option("--minutes", type=click.FloatRange(min=0), default=math.inf, help="Begin no mutant of a part later.")
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--jobs", type=click.IntRange(1, 2), default=1, show_default=True, help="Workers side by side.")
-@click.option("--only", metavar="PATTERN", default="*", help="Only files whose path ends like this; not recorded.")
+@click.option("--only", metavar="PATTERN", default="*", help="Only files whose path ends like this, one by one.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write a record; other parts stay in it.")
 @click.option("--more", is_flag=True, help="Go on where the run in the record ended, by its seed.")
 @click.option("--again", is_flag=True, help="Run only the record's unexplained survivors again.")
@@ -135,8 +150,10 @@ def main(
     Exit status: 0 every mutant was killed or is listed as equivalent with the reason, 1 some survived unexplained or
     are listed and were noticed, 2 wrong usage, a stale list, or a check that fails without any mutant.
     """
-    if only != "*" and (json_path is not None or again or more):
-        raise UsageProblem("--only: a few files are no run of a part, and are not recorded")
+    if only != "*" and (again or more):
+        raise UsageProblem("--only: expected neither --again nor --more, which are about a whole part")
+    if only != "*" and json_path is not None and (limit is not None or minutes < math.inf):
+        raise UsageProblem("--only: a file is recorded whole; expected neither --limit nor --minutes beside --json")
     entries, record, out = explained(), old_record(json_path, again or more), console()
     asked, parts, seen = (
         Options(limit, minutes, seed, jobs, only, again, more, entries),
@@ -144,15 +161,16 @@ def main(
         list[Judged](),
     )
     for name in names or PARTS:
-        parts[name] = one_part(name, record.parts.get(name), asked, seen)
-        if json_path is not None:
-            save(Record(parts), json_path)
+        for found in steps(name, record.parts.get(name), asked, seen):
+            parts[name] = found
+            if json_path is not None:
+                save(Record(parts), json_path)
         out.print(shown(files(parts[name])))
     mine = {name: parts[name] for name in names or PARTS}
     out.print(shown(summary(Record(mine), entries)))
     unexplained = [found.key for part in mine.values() for found in faults(part, entries)]
     for key in unexplained:
-        out.print(f"FAILED {key}: survived, and is not in docs/mutation/equivalent.toml")
+        out.print(f"FAILED {key}: survived, and is not in docs/mutation/equivalent")
     wrongly = [one for one in seen if one.verdict in ("killed", "stopped") and one.mutant.key in entries]
     for one in wrongly:
         out.print(f"FAILED {one.mutant.key}: listed as equivalent, and {one.verdict} by {one.by}")

@@ -1,7 +1,15 @@
-"""Mutants that no check can kill, each with the reason: ``docs/mutation/equivalent.toml``.
+"""Mutants that no check can kill, each with the reason: the TOML files of ``docs/mutation/equivalent``.
 
-An entry names a mutant by the text of its line, so that it cannot outlive the code that it speaks of: one whose mutant
-can no longer be made is stale, and an error.
+A mutant is named by the text of its line, so that an entry cannot outlive the code that it speaks of: one whose mutant
+can no longer be made is stale, and an error. An entry has one reason and all mutants of a file that it holds for::
+
+    [[equivalent]]
+    file = "q35ref/reference/lanes.py"
+    reason = "Why nothing can tell these mutants from the original."
+    mutants = [
+        ["text of the line", "what it becomes"],
+        ["text that stands in the file twice", "what the second becomes", 1],
+    ]
 """
 
 import tomllib
@@ -12,51 +20,62 @@ from typing import Any, Final
 from tools.mutation.mutant import Key
 from tools.mutation.sources import ROOT, made_at, read
 
-EQUIVALENT: Final = ROOT / "docs" / "mutation" / "equivalent.toml"
+EQUIVALENT: Final = ROOT / "docs" / "mutation" / "equivalent"
 
-FIELDS: Final = {"file": str, "line": str, "mutant": str, "nth": int, "reason": str}
-"""Of an entry; ``nth`` may be left out."""
+FIELDS: Final = {"file": str, "reason": str, "mutants": list}
+"""Of an entry."""
 
 
 class BadEntry(ValueError):
     """An entry of the list that cannot stand; the text says which and why."""
 
 
-def load(path: Path = EQUIVALENT) -> dict[Key, str]:
+def load(folder: Path = EQUIVALENT) -> dict[Key, str]:
     """Return the reason of each mutant of the list. Errors: BadEntry, OSError."""
+    found: dict[Key, str] = {}
+    for path in sorted(folder.iterdir()):
+        for key, reason in _entries(path):
+            if key in found:
+                raise BadEntry(f"{path.name}: twice: {key}")
+            found[key] = reason
+    return found
+
+
+def _entries(path: Path) -> Iterator[tuple[Key, str]]:
     try:
         data = tomllib.loads(path.read_text())
     except tomllib.TOMLDecodeError as error:
         raise BadEntry(f"{path.name}: {error}") from error
     if set(data) - {"equivalent"}:
         raise BadEntry(f"{path.name}: expected tables [[equivalent]] alone, got {', '.join(sorted(data))}")
-    found: dict[Key, str] = {}
     for entry in data.get("equivalent", []):
-        key, reason = _entry(path.name, entry)
-        if key in found:
-            raise BadEntry(f"{path.name}: twice: {key}")
-        found[key] = reason
-    return found
+        told = f"{path.name}: {entry.get('file')}: {entry.get('reason')}"
+        wrong = sorted(FIELDS.keys() ^ entry.keys()) or [
+            name for name in FIELDS if type(entry[name]) is not FIELDS[name]
+        ]
+        if wrong:
+            raise BadEntry(f"{told}: expected {', '.join(FIELDS)}; wrong: {', '.join(wrong)}")
+        if not entry["reason"].strip():
+            raise BadEntry(f"{told}: reason: expected why nothing can tell the mutants from the original")
+        for mutant in entry["mutants"]:
+            yield _key(told, entry["file"], mutant), entry["reason"].strip()
 
 
-def _entry(name: str, entry: Mapping[str, Any]) -> tuple[Key, str]:
-    told = f"{entry.get('file')}: {entry.get('line')}"
-    wrong = [field for field, value in entry.items() if type(value) is not FIELDS.get(field)]
-    missing = set(FIELDS) - {"nth"} - set(entry)
-    if wrong or missing:
-        raise BadEntry(f"{name}: {told}: expected {', '.join(FIELDS)}; wrong: {', '.join([*wrong, *sorted(missing)])}")
-    if not entry["reason"].strip():
-        raise BadEntry(f"{name}: {told}: reason: expected why nothing can tell the mutant from the original")
-    return Key(entry["file"], entry["line"], entry["mutant"], entry.get("nth", 0)), entry["reason"].strip()
+def _key(told: str, file: str, mutant: Any) -> Key:
+    kinds = [type(part) for part in mutant] if isinstance(mutant, list) else []
+    if kinds not in ([str, str], [str, str, int]):
+        raise BadEntry(f"{told}: mutants: expected lists of a line, its mutant and, if need be, a number; got {mutant}")
+    return Key(file, *mutant)
 
 
 def stale(entries: Mapping[Key, str], root: Path = ROOT) -> Iterator[Key]:
     """Yield the entries whose mutant cannot be made: their line or their file is there no more."""
-    for key in entries:
+    for file in dict.fromkeys(key.file for key in entries):
+        mine = [key for key in entries if key.file == file]
         try:
-            source = read(key.file, root)
+            source = read(file, root)
         except OSError:
-            yield key
+            yield from mine
             continue
-        if key not in {mutant.key for mutant in made_at(key.file, source, key.line)}:
-            yield key
+        made = {mutant.key for mutant in made_at(file, source, {key.line for key in mine})}
+        yield from (key for key in mine if key not in made)

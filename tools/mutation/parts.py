@@ -22,23 +22,9 @@ REFERENCE_TESTS: Final = (
 
 NUMPY_TESTS: Final = ("numpy_float32", "backends", "tensor", "quality")
 
-ORACLE_TESTS: Final = (
-    *("oracle", "oracle_slips", "oracle_traps", "report_html", "vectors_replay", "vectors_export"),
-    *("oracle_foreign", "oracle_pipe", "oracle_hostile"),
-)
-
-DIRECTED: Final[dict[str, tuple[str, ...]]] = {
-    "html.py": ("report_html",),
-    "vector.py": ("vectors_replay", "vectors_export"),
-    "replay.py": ("vectors_replay",),
-    "call_files.py": ("vectors_replay", "vectors_export"),
-    "foreign/pipe.py": ("oracle_pipe",),
-    "foreign/script.py": ("oracle_pipe",),
-    "foreign/": ("oracle_foreign",),
-    "bugs/": ("oracle", "oracle_slips"),
-    "": ("oracle", "oracle_traps"),
-}
-"""The tests that a file of the oracle meets first, by how its path begins: the first that fits."""
+ORACLE_TESTS: Final = "tests/oracle"
+"""The tests of the oracle's parts by themselves. Those that check whole kernels take minutes for a mutant: what they
+alone would notice counts as unnoticed."""
 
 NATIVE_TESTS: Final = ("native_safety", "native_rows", "native", "native_edges", "native_callers")
 
@@ -62,11 +48,10 @@ def numpy_checks(file: str) -> tuple[Check, ...]:
 
 
 def oracle_checks(file: str) -> tuple[Check, ...]:
-    """Return the checks of a file of the oracle: the tests nearest to it, then all of the oracle's."""
-    inside = file.removeprefix(f"{ORACLE}/")
-    near = next(names for start, names in DIRECTED.items() if inside.startswith(start))
-    others = tuple(name for name in ORACLE_TESTS if name not in near)
-    return Check("pytest", (file, *tests(*near))), Check("pytest", tests(*others))
+    """Return the checks of a file of the oracle: its own tests and examples, then those of all its parts."""
+    own = f"{ORACLE_TESTS}/test_{file.removeprefix(f'{ORACLE}/').removesuffix('.py').replace('/', '_')}.py"
+    every = Check("pytest", (ORACLE_TESTS,))
+    return (Check("pytest", (file, own)), every) if (ROOT / own).exists() else (every,)
 
 
 def native_checks(file: str) -> tuple[Check, ...]:

@@ -75,6 +75,8 @@ class PartRecord:
     """The mean number of processes that ran or waited in the run's last minute, its own included."""
     files: Mapping[str, Counts]
     survivors: tuple[Survivor, ...]
+    by_file: bool = False
+    """Whether the files were run one by one, each whole, in runs that may be years apart; else it is one run."""
     again: int = 0
     """Survivors of the run that were killed when they were run again, by tests that were written for them."""
 

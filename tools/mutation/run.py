@@ -177,6 +177,20 @@ def run(plan: Plan, seed: int, jobs: int, tell: Tell, seconds: float = math.inf)
     )
 
 
+def with_file(before: PartRecord | None, after: PartRecord, part: Part) -> PartRecord:
+    """Return the record of a part, of which some files were run anew, each whole."""
+    if before is None:
+        none = {file: Counts(places=len(places(file, read(file, part.root)))) for file in part.files}
+        before = replace(
+            after, seconds=0.0, files={file: found for file, found in none.items() if found.places}, survivors=()
+        )
+    kept = tuple(found for found in before.survivors if found.key.file not in after.files)
+    survivors = tuple(sorted((*kept, *after.survivors), key=lambda found: (found.key.file, found.number)))
+    seconds = round(before.seconds + after.seconds, 1)
+    files = {**before.files, **after.files}
+    return replace(after, files=files, survivors=survivors, seconds=seconds, by_file=True, again=before.again)
+
+
 def together(before: PartRecord, after: PartRecord) -> PartRecord:
     """Return two runs of one part, which the seed divides, as one."""
     files = {name: counts + replace(after.files[name], places=0) for name, counts in before.files.items()}
@@ -202,7 +216,7 @@ def run_again(
         if old.key in explained:
             continue
         source = read(old.key.file, part.root)
-        found = {mutant.key: mutant for mutant in made_at(old.key.file, source, old.key.line)}
+        found = {mutant.key: mutant for mutant in made_at(old.key.file, source, [old.key.line])}
         if old.key not in found:
             raise Changed(f"{old.key}: cannot be made again; run the part anew")
         mutants.append(found[old.key])

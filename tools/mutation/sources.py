@@ -1,6 +1,6 @@
 """Source files of either language, by one face: where they can be mutated, and the mutants."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -32,10 +32,10 @@ def make(place: Place, source: str) -> Mutant:
     return made
 
 
-def made_at(file: str, source: str, line: str) -> Iterator[Mutant]:
-    """Yield the mutants of the lines that a text, white space collapsed, begins with."""
-    lines = source.splitlines()
+def made_at(file: str, source: str, texts: Collection[str]) -> Iterator[Mutant]:
+    """Yield the mutants of the lines that any of some texts, white space collapsed, begins with."""
+    lines = [collapsed([line]) for line in source.splitlines()]
+    wanted = {i for i, line in enumerate(lines, 1) if line and any(text.startswith(line) for text in texts)}
     for place in places(file, source):
-        text = collapsed([lines[place.number - 1]])
-        if text and line.startswith(text):
+        if place.number in wanted:
             yield make(place, source)
