@@ -50,9 +50,8 @@ def _entries(path: Path) -> Iterator[tuple[Key, str]]:
         raise BadEntry(f"{path.name}: expected tables [[equivalent]] alone, got {', '.join(sorted(data))}")
     for entry in data.get("equivalent", []):
         told = f"{path.name}: {entry.get('file')}: {entry.get('reason')}"
-        wrong = sorted(FIELDS.keys() ^ entry.keys()) or [
-            name for name in FIELDS if type(entry[name]) is not FIELDS[name]
-        ]
+        wrong = sorted(FIELDS.keys() ^ entry.keys())
+        wrong = wrong or [name for name, kind in FIELDS.items() if type(entry[name]) is not kind]
         if wrong:
             raise BadEntry(f"{told}: expected {', '.join(FIELDS)}; wrong: {', '.join(wrong)}")
         if not entry["reason"].strip():
