@@ -22,7 +22,7 @@ from tools.mutation.sources import ROOT, made_at, read
 
 EQUIVALENT: Final = ROOT / "docs" / "mutation" / "equivalent"
 
-FIELDS: Final = {"file": str, "reason": str, "mutants": list}
+FIELDS: Final[dict[str, type]] = {"file": str, "reason": str, "mutants": list}
 """Of an entry."""
 
 
