@@ -132,7 +132,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
     def refuse(path: object) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("q35ref.checkpoints.reader.io.FileIO", refuse)  # root may read everything
+    monkeypatch.setattr("q35ref.checkpoints.reader.open_file", refuse)  # root may read everything
     with pytest.raises(CheckpointError, match=r"source: Permission denied$"):
         inspect_file(source)
 

@@ -82,6 +82,20 @@ def test_a_source_replaced_by_one_of_its_size_and_time_is_refused(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+@pytest.mark.parametrize("runner", [serially, in_processes(1)], ids=["serial", "1"])
+def test_a_source_replaced_by_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, runner: Runner) -> None:
+    """Nobody will ever write to the pipe."""
+    source = version(tmp_path / "source", 1)
+
+    def replace() -> None:
+        source.unlink()
+        os.mkfifo(source)
+
+    with pytest.raises(CheckpointError, match=r"source: .*expected a regular file"):
+        quantize_file(source, tmp_path / "target", progress=before_the_third(replace), runner=runner)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_a_shard_replaced_by_one_of_its_size_and_time_is_refused(tmp_path: Path) -> None:
     folder = save_shards(tmp_path / "source", [{name: stored(weights(4, 32))} for name in NAMES])
     third = sorted(folder.glob("*.safetensors"))[2]

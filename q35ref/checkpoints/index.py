@@ -5,11 +5,11 @@ under a name such as ``model.safetensors.index.json``. Nothing in it is believed
 other people, and its names become paths.
 """
 
+import io
 import json
 import os
 import re
 import reprlib
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from q35ref.checkpoints import strict_json
 from q35ref.checkpoints.errors import CheckpointError, StrPath, naming, printable
+from q35ref.checkpoints.spans import open_file
 
 INDEX_SUFFIX: Final = ".safetensors.index.json"
 """How the names of indexes end."""
@@ -106,9 +107,7 @@ def find_index(path: StrPath) -> Path | None:
 def read_index(path: StrPath) -> Index:
     """Read an index and look at all that it says. Errors: CheckpointError."""
     with naming(path):
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise ValueError("expected a regular file")
-        with Path(path).open("rb") as file:
+        with io.BufferedReader(open_file(path)) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_INDEX:
                 raise ValueError(f"index: expected at most {MAX_INDEX} bytes, got {size}")

@@ -10,9 +10,7 @@ system may note much later.
 """
 
 import contextlib
-import io
 import os
-import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +23,7 @@ from q35ref.backends.protocol import Float32, UInt8
 from q35ref.checkpoints.errors import CheckpointError, StrPath, naming, printable
 from q35ref.checkpoints.header import LENGTH_BYTES, MAX_HEADER, Header, TensorInfo, parse_header
 from q35ref.checkpoints.schema import METADATA_ENTRY, TensorRecord, check_parts, parse_records
-from q35ref.checkpoints.spans import Span, Stamp, fill
+from q35ref.checkpoints.spans import Span, Stamp, fill, open_file
 from q35ref.reference.codec import pair_count
 from q35ref.reference.lanes import Layout
 from q35ref.tensor import CODE_BITS, QuantizedTensor
@@ -55,11 +53,9 @@ class Checkpoint:
     def __init__(self, path: StrPath) -> None:
         self.path = os.fspath(path)
         with naming(path):
-            if not stat.S_ISREG(Path(path).stat().st_mode):
-                raise CheckpointError(path, "expected a regular file")
             # Kept, since this process may go elsewhere before the path is looked at again.
             self._folder = "" if Path(path).is_absolute() else str(Path.cwd())
-            self._file = io.FileIO(path)
+            self._file = open_file(path)
         try:
             with naming(path):
                 self._stamp = Stamp.settled(self._file.fileno())

@@ -7,6 +7,7 @@ ends the whole process, whereas a read that comes back short is an error with a 
 import contextlib
 import io
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -32,6 +33,15 @@ LONGEST_TICK: Final = 20_000_000
 
 PATIENCE: Final = 100
 """Milliseconds to wait for a writer that is at work."""
+
+
+def open_file(path: str | os.PathLike[str]) -> io.FileIO:
+    """Open a regular file to read it; never wait, as for somebody to write to a pipe. Errors: OSError, ValueError."""
+    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ValueError("expected a regular file")
+    return file
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class Span:
     def open(self) -> Iterator[io.FileIO]:
         """Open the file again, and refuse it if it is another; in the end too, if it was changed meanwhile."""
         with naming(self.path, self.tensor.name):
-            file = io.FileIO(os.path.join(self.folder, self.path))  # noqa: PTH118 - an absolute path stays as it is
+            file = open_file(Path(self.folder, self.path))
         with file:
             # First as well: the bytes of another file may lead to an error that would hide this one.
             with naming(self.path, self.tensor.name):
