@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 import safetensors
 
-from q35ref.checkpoints import Checkpoint, CheckpointError, Runner, in_processes, quantize_file, serially
+from q35ref.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    Runner,
+    in_processes,
+    inspect_file,
+    inspection,
+    quantize_file,
+    serially,
+)
+from q35ref.checkpoints.schema import TensorRecord
+from q35ref.checkpoints.shards import Source
+from q35ref.tensor import QuantizedTensor
 from tests.checkpoint_files import model, save, stored, weights
 from tests.sharded_files import save_shards
 
@@ -119,6 +131,24 @@ def test_a_replaced_source_is_not_blamed_for_what_the_new_one_holds(tmp_path: Pa
     other.write_bytes(source.read_bytes()[:-512] + wrong)
     with pytest.raises(CheckpointError, match="the file was replaced while it was read"):
         quantize_file(source, tmp_path / "target", progress=before_the_third(lambda: other.replace(source)))
+
+
+@pytest.mark.parametrize(("name", "original"), [("target", None), ("target", "source"), ("source", "source")])
+def test_a_file_that_is_written_to_while_it_is_inspected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, original: str | None
+) -> None:
+    """After its tensors were read: nothing but the last look can see it."""
+    quantize_file(version(tmp_path / "source", 1), tmp_path / "target")
+    read = inspection._read
+
+    def read_and_write(source: Source, record: TensorRecord) -> QuantizedTensor:
+        found = read(source, record)
+        os.utime(tmp_path / name)
+        return found
+
+    monkeypatch.setattr(inspection, "_read", read_and_write)
+    with pytest.raises(CheckpointError, match=f"{name}: the file was changed while it was read"):
+        inspect_file(tmp_path / "target", None if original is None else tmp_path / original)
 
 
 def test_a_path_that_leads_to_another_file_in_the_end_is_refused(tmp_path: Path) -> None:

@@ -109,6 +109,7 @@ def inspect_file(path: StrPath, original: StrPath | None = None) -> Inspection:
             records = source.records
         else:
             records = _measure_again(source, original)
+        source.check_unchanged()
         return Inspection(
             path=source.path,
             file_bytes=source.file_bytes,
@@ -132,6 +133,7 @@ def _measure_again(source: Source, original: StrPath) -> list[TensorRecord]:
                 raise CheckpointError(original, f"{about}: expected shape {record.shape}, got {values.shape}")
             quality = measure(turn(values, record.orientation), _read(source, record))
             measured.append(replace(record, quality=quality))
+        before.check_unchanged()
     return measured
 
 
