@@ -20,7 +20,7 @@ REFERENCE_TESTS: Final = (
     *("lanes", "rounding", "codec", "float32", "quantizer", "calibration", "activations", "matmul"),
 )
 
-NUMPY_TESTS: Final = ("numpy_float32", "backends", "tensor", "quality")
+NUMPY_TESTS: Final = ("numpy_float32", "numpy_memory", "backends", "tensor", "quality")
 
 ORACLE_TESTS: Final = "tests/oracle"
 """The tests of the oracle's parts by themselves. Those that check whole kernels take minutes for a mutant: what they

@@ -1,0 +1,41 @@
+"""What packing and unpacking take of memory beside their arguments, and what the backend claims of itself."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from q35ref.backends.numpy import NumpyBackend, codec
+from q35ref.reference.lanes import LAYOUTS, Layout
+
+K, N = 1024, 2048
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Return the most bytes that a call held at a time, its result included."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_packing_takes_three_bytes_a_weight_at_most(layout: Layout) -> None:
+    """A turned copy, codes, and words of eight codes; the stream."""
+    q = np.zeros((K, N), np.int8)
+    assert peak(lambda: codec.pack(q, layout)) < 3.1 * q.size
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_unpacking_takes_half_a_mebibyte_beside_its_result(layout: Layout) -> None:
+    """However many columns there are: four bytes for each of the 2**17 codes that are unpacked at a time."""
+    packed = codec.pack(np.zeros((K, N), np.int8), layout)
+    assert peak(lambda: codec.unpack(packed, K, layout)) < K * N + 4.1 * 2**17
+
+
+def test_it_claims_correct_rounding() -> None:
+    """So that checks hold it to that."""
+    assert NumpyBackend().correctly_rounded
