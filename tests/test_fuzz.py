@@ -4,6 +4,7 @@ The parts that are led by coverage run where their tools are installed, and for 
 runs them for as long as one likes.
 """
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from tests.native_kernel import compiles
-from tools.fuzz import coverage, mutation, native
+from tools.fuzz import coverage, libfuzzer, mutation, native
 from tools.fuzz.cli import main
 from tools.fuzz.make_seeds import MOST_BYTES, WRITERS, every_seed, faults
 from tools.fuzz.mutate import nth_input
+from tools.fuzz.outcome import Outcome
 from tools.fuzz.record import Record
 from tools.fuzz.target import BadMessage, require_line
 from tools.fuzz.targets import READERS, TARGETS, find
@@ -265,3 +267,27 @@ def test_libfuzzer_reaches_new_code() -> None:
 def test_an_engine_that_cannot_run_is_no_finding() -> None:
     with pytest.raises(mutation.CannotRun, match="ended before the first input"):
         mutation.fuzz(replace(find("answer"), name="nothing"), runs=1)
+
+
+def engine(folder: Path, body: str) -> Outcome:
+    """Run a stand-in for an engine, whose artifacts go into its folder."""
+    return libfuzzer.run("planted", "stand-in", [sys.executable, "-c", body], folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("print('q35-fuzz: memory: more than twice the file'); raise SystemExit(77)", "memory"),
+        ("open('{}/crash-1', 'w').write('seed'); raise SystemExit(77)", "crash"),
+        ("open('{}/timeout-1', 'w').write('seed'); raise SystemExit(70)", "hang"),
+    ],
+)
+def test_what_a_seed_shows_before_the_engine_says_anything_is_a_finding(tmp_path: Path, body: str, kind: str) -> None:
+    outcome = engine(tmp_path, body.format(tmp_path))
+    assert (outcome.failed, outcome.kind, outcome.runs) == (True, kind, 0)
+    assert outcome.data in (b"", b"seed")
+
+
+def test_an_engine_that_says_nothing_of_use_did_not_begin(tmp_path: Path) -> None:
+    with pytest.raises(mutation.CannotRun, match="did not begin: no such library"):
+        engine(tmp_path, "raise SystemExit('no such library')")

@@ -46,18 +46,19 @@ def run(
         said = log.read().decode(errors="replace")
     took = time.monotonic() - begun
     states = STATUS.findall(said)
-    if not states:
+    artifacts = [path for path in folder.iterdir() if re.match(r"(crash|leak|oom|timeout)-", path.name)]
+    if not (states or artifacts or FOUND.search(said)):  # a seed may show something before there is any status
         raise CannotRun(f"{name}: {engine} did not begin: {said.strip()[-1000:]}")
     counted, added = RUNS.search(said), NEW.search(said)
-    runs = int(counted[1]) if counted else int(states[-1][0])
-    artifacts = [path for path in folder.iterdir() if re.match(r"(crash|leak|oom|timeout)-", path.name)]
+    last, covered = states[-1] if states else ("0", "")
+    runs = int(counted[1] if counted else last)
     kind = text = ""
     data = b""
     if status or artifacts:
         kind, text = _finding(said, artifacts, status)
         data = artifacts[0].read_bytes() if artifacts else b""
     new = int(added[1]) if added else sum(" NEW " in line for line in said.splitlines())
-    return Outcome(name, engine, runs, took, new, int(states[-1][1] or 0), Worst(), kind, text, data), said
+    return Outcome(name, engine, runs, took, new, int(covered or 0), Worst(), kind, text, data), said
 
 
 def _finding(said: str, artifacts: Sequence[Path], status: int) -> tuple[str, str]:
