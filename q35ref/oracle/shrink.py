@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from q35ref.oracle.problem import AXES, Problem
+from q35ref.oracle.problem import Problem
 
 BUDGET = 1_000_000
 """Numbers that may be judged while one problem is cut down, each attempt counting for at least 250."""
@@ -45,8 +45,7 @@ def _parts(length: int) -> Iterator[slice]:
 
 
 def _fewer_columns(problem: Problem) -> Iterator[Problem]:
-    if any(AXES[name][1] == "N" for name in problem.arrays):
-        yield from (problem.restrict(columns=part) for part in _parts(problem.n))
+    yield from (problem.restrict(columns=part) for part in _parts(problem.n))
 
 
 def _fewer_activations(problem: Problem) -> Iterator[Problem]:
@@ -107,10 +106,8 @@ def _plain(name: str) -> int:
 
 def _complexity(number: float) -> tuple[int, float, bool]:
     """Order numbers by how much there is to read: digits of the integer ratio, magnitude, sign."""
-    if not np.isfinite(number):
-        return (0, 0.0, number < 0)
     numerator, denominator = float(number).as_integer_ratio()
-    return (len(str(abs(numerator))) + len(str(denominator)), abs(number), number < 0)
+    return (len(f"{abs(numerator)}{denominator}"), abs(number), number < 0)
 
 
 def _plainer(number: Any, plain: int) -> Iterator[Any]:
@@ -118,7 +115,6 @@ def _plainer(number: Any, plain: int) -> Iterator[Any]:
     value = float(number)
     if value == plain or not np.isfinite(value):
         return
-    magnitude = abs(value)
     candidates = {
         float(plain),
         1.0,
@@ -130,7 +126,7 @@ def _plainer(number: Any, plain: int) -> Iterator[Any]:
         np.trunc(value / 2),
         value - np.sign(value),
     }
-    if number.dtype.kind == "f" and magnitude > 0:
+    if number.dtype.kind == "f":
         fraction, exponent = np.frexp(value)
         candidates |= {np.ldexp(np.round(fraction * 2.0**bits) / 2.0**bits, exponent) for bits in (1, 2, 4, 8, 12, 16)}
     if number.dtype.kind == "i":

@@ -77,6 +77,7 @@ def test_columns_are_left_out_of_results_of_which_a_smaller_part_has_none() -> N
         (40, 16, [1, 2, 3, 4, 16, 17, 18, 20, 30, 35, 38, 39], [24]),
         (70, 16, [1, 2, 3, 4, 16, 17, 18, 35, 53, 62, 66, 68, 69], [38, 54]),
         (16, 16, [1, 2, 3, 4, 8, 12, 14, 15], [8, 12, 14]),
+        (8, 16, [1, 2, 3, 4, 6, 7], [4, 6]),
     ],
 )
 def test_a_short_start_is_tried_then_longer_ones_then_ends_that_begin_a_group(
@@ -120,6 +121,7 @@ def test_groups_become_shorter_where_no_parameters_would_have_to(group_size: int
     w = np.zeros((40, 1), np.float32)
     problem = Problem("calibrate", 40, {"w": w}, group_size=group_size, narrow_gain=1)
     assert [p.group_size for p in tried(problem) if p.k == 40 and p.group_size != group_size] == sizes
+    assert problem.code() not in [p.code() for p in tried(problem)], "one that fails like itself would never end"
 
 
 def test_a_whole_array_is_made_plain_then_halves_quarters_and_eighths_of_it() -> None:
@@ -184,6 +186,15 @@ def test_floats_become_plainer(number: float, plainer: list[float]) -> None:
     assert found == [[[value]] for value in plainer]
 
 
+def test_a_float_is_rounded_to_1_2_4_8_12_or_16_bits() -> None:
+    """No two roundings of 4/3 are the same number."""
+    problem = Problem("quantize_activations", 1, {"x": np.array([[4 / 3]], np.float32)}, narrow_gain=1)
+    [_, *found] = lists(tried(problem), "x")
+    bits = [1.0, 1.5, 11 / 8, 171 / 128, 2731 / 2048, 43691 / 32768]
+    less = float(np.float32(4 / 3)) - 1
+    assert sorted(x for [[x]] in found) == sorted([0.0, 0.5, 2.0, 3.0, less, *bits])
+
+
 def test_a_long_fraction_loses_its_last_bits_first_to_go_all_others() -> None:
     number = np.float32(1 + 2.0**-4 + 2.0**-11 + 2.0**-15 + 2.0**-23)
     problem = Problem("quantize_activations", 1, {"x": np.array([[number]], np.float32)}, narrow_gain=1)
@@ -221,6 +232,19 @@ def test_a_long_attempt_counts_for_its_length() -> None:
     assert len(tried(problem, 1000)) == 1
     assert len(tried(problem, 1001)) == 2
     assert len(tried(problem, 3001)) == 4
+
+
+@pytest.mark.parametrize(("k", "n", "attempts"), [(333, 3100, 3004), (250, 4100, 4000)])
+def test_a_million_numbers_are_judged_unless_another_budget_is_given(k: int, n: int, attempts: int) -> None:
+    """Each column alone, of k numbers: 3,003 times 333 leave 1, for one attempt more; 4,000 times 250 leave none."""
+    problem, made = pack(*[[1] * n] * k), [0]
+
+    def fails(_: Problem) -> bool:
+        made[0] += 1
+        return False
+
+    shrink(problem, fails)
+    assert made == [attempts]
 
 
 def test_the_smallest_input_is_found_whatever_else_is_there() -> None:
