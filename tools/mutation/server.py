@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -149,8 +149,9 @@ def main() -> None:
     """Answer requests until there are no more."""
     sys.path.insert(0, str(Path.cwd()))
     prepare()
-    for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+    with suppress(BrokenPipeError):  # whoever asked is gone
+        for line in sys.stdin:
+            print(json.dumps(answer(json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":
