@@ -165,22 +165,26 @@ def interval(
     name: str, exact: list[list[Fraction]], bound: list[list[Fraction]], silent: list[list[bool]]
 ) -> dict[str, Array]:
     """Return the least and the greatest float32 within a bound of each exact value."""
-    low = np.full((len(exact), len(exact[0])), -np.inf, np.float32)
+    low = np.full(np.shape(silent), -np.inf, np.float32)
     high = np.full_like(low, np.inf)
     for i, row in enumerate(exact):
         for j, value in enumerate(row):
             if not silent[i][j]:
-                low[i, j] = _directed(value - bound[i][j], -1)
-                high[i, j] = _directed(value + bound[i][j], 1)
+                low[i, j] = _at_least(value - bound[i][j])
+                high[i, j] = _at_most(value + bound[i][j])
     return {f"{name}_low": low, f"{name}_high": high}
 
 
-def _directed(end: Fraction, side: int) -> np.float32:
-    """Return the float32 next to an end of an interval, inside it."""
+def _at_least(end: Fraction) -> np.float32:
+    """Return the least float32 from an end on."""
     nearest = np.float32(reference.to_float32(end))
-    if (Fraction(float(nearest)) - end) * side > 0:
-        nearest = np.nextafter(nearest, np.float32(-side * np.inf))
-    return np.float32(nearest)
+    return np.nextafter(nearest, np.float32(np.inf)) if Fraction(float(nearest)) < end else nearest
+
+
+def _at_most(end: Fraction) -> np.float32:
+    """Return the greatest float32 up to an end."""
+    nearest = np.float32(reference.to_float32(end))
+    return np.nextafter(nearest, np.float32(-np.inf)) if Fraction(float(nearest)) > end else nearest
 
 
 def _dequantize_interval(problem: Problem) -> dict[str, Array]:
