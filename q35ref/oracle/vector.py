@@ -308,8 +308,8 @@ def _dequantize(inputs: Any, expected: Any) -> Any:
     arrays = _element(inputs, "q", inputs["q"], 0, np.int8)
     problem = Problem("dequantize", len(arrays["q"]), arrays, narrow_gain=inputs["narrow_gain"])
     scale, offset = Fraction(_float(inputs["scale"])), Fraction(_float(inputs["offset"]))
-    exact = [[offset]] * (inputs["row"] % 2) + [[Fraction(expected["exact"])]]
-    bound = [[_bound(row[0], offset)] for row in exact]
+    weights = [offset] * (inputs["row"] % 2) + [Fraction(expected["exact"])]
+    exact, bound = [[weight] for weight in weights], [[_bound(weight, offset)] for weight in weights]
     silent = [[_is_silent(scale, offset)]] * problem.k
     value = np.array([[offset]] * (inputs["row"] % 2) + [[_rounded(expected["rounded"])]], np.float32)
     return problem, {"w": value, **interval("w", exact, bound, silent)}

@@ -292,7 +292,7 @@ def test_a_file_of_another_form_is_refused(tmp_path: Path) -> None:
 class Right:
     """A bug class without its bug."""
 
-    operations = ("pack", "quantize")
+    operations: tuple[str, ...] = ("pack", "quantize")
 
     @classmethod
     def variants(cls) -> list[Any]:

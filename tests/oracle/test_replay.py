@@ -296,7 +296,7 @@ def test_a_correct_kernel_is_held_to_the_nearest_weight_if_it_claims_it(tmp_path
     file = sealed(tmp_path / "calls", "dequantize.json", calls(problem))
     for claims, status in ((False, "passed"), (True, "failed")):
         kernel = Near()
-        kernel.correctly_rounded = claims  # type: ignore[misc]
+        kernel.correctly_rounded = claims
         assert [result.status for result in replayed(kernel, file)] == [status]
 
 

@@ -51,6 +51,7 @@ def uint8(*rows: Any) -> Array:
             *("unpack_dense", {"stream": "734400", "count": 3}, {"codes": [115, 8, 1]}, 6, "dense"),
             *(int8([-2], [3], [1], [0], [0], [1]), int8([-2], [3], [1], [0], [0], [1])),
         ),
+        ("unpack_dense", {"stream": "73", "count": 1}, {"codes": [115]}, 2, "dense", int8([-2], [3]), int8([-2], [3])),
         (
             *("pack_column", {"column": [-2, 3, 1], "layout": "byte"}, {"packed": "7308"}, 3, "byte"),
             *(int8([-2], [3], [1]), uint8([115, 8])),

@@ -73,6 +73,15 @@ def test_a_dequantized_weight_may_err_by_two_roundings_of_its_steps_and_one_of_i
             require_last_inside(low, high, steps + offset, bound)
 
 
+def test_an_output_may_err_by_the_bound_of_its_entry() -> None:
+    problem = next(problem for problem in POSED if problem.operation == "matmul")
+    expected = from_problem("m", problem).expected
+    for i, row in enumerate(problem.entries):
+        for j, entry in enumerate(row):
+            require_last_inside(expected["out_low"][i, j], expected["out_high"][i, j], entry.exact, entry.bound)
+            assert expected["acc"][i, j].tolist() == entry.acc
+
+
 def test_the_square_of_a_rounding_counts() -> None:
     """One step of size one may be 1 - 2u, which a bound of 2u - u*u would not allow."""
     problem = Problem("dequantize", 1, {"q": int8([1]), "scale": float32([1]), "offset": float32([0])})
@@ -105,7 +114,7 @@ def multiplied(k: int, scale: float, group_size: int = 0) -> dict[str, Array]:
     q = np.zeros((k + k % 2, 1), np.int8)
     q[0] = 1
     parameters = {"scale": np.full((groups, 1), scale, np.float32), "offset": np.zeros((groups, 1), np.float32)}
-    arrays = {"a": np.full((1, k), -128, np.int8), "q": q, **parameters}
+    arrays: dict[str, Array] = {"a": np.full((1, k), -128, np.int8), "q": q, **parameters}
     return from_problem("m", Problem("matmul", k, arrays, group_size=group_size)).expected
 
 
