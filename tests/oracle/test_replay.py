@@ -171,6 +171,11 @@ def test_the_patterns_of_a_file_stand_for_2_22_rows_at_most(tmp_path: Path, monk
     assert len(made) == 3
 
 
+def test_a_sum_is_put_to_a_kernel_as_a_product(tmp_path: Path) -> None:
+    (result,) = replayed(NumpyBackend(), sealed(tmp_path, "accumulate.json", summing([5, 16])))
+    assert (result.status, result.cases, result.numbers) == ("passed", 2, 4)
+
+
 def test_rows_that_are_no_pattern_are_not_counted() -> None:
     """The bound of an accumulator has so many rows that no file could be."""
     (result,) = replayed(NumpyBackend(), COMMITTED / "accumulator_bound.json")
