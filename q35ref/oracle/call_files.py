@@ -194,12 +194,13 @@ def _vector(operation: str, case: Any, place: str) -> Vector:
         raise ValueError(f"{place}: expected the arguments {', '.join(ARGUMENTS[operation])}, got {', '.join(given)}")
     packed = arrays.pop("packed", None)
     named = arrays.get("q", arrays.get("w"))
-    k = settings.pop("k", None) or (len(named) if named is not None else arrays["x"].shape[1])
+    k = settings.pop("k", None) or (len(named) if named is not None else arrays["x"].shape[-1])
     if packed is not None:
-        arrays["q"] = stored(packed, k, settings["layout"])
+        codes = Problem("unpack", k, {"q": stored(packed, k, settings["layout"])}, settings["layout"])
+        if not (codes.legal() and np.array_equal(codes.arguments()["packed"], packed)):
+            raise ValueError(f"{place}.inputs.packed: not the bytes that pack gives")
+        arrays["q"] = codes.arrays["q"]
     problem = Problem(operation, k, arrays, **settings)
-    if packed is not None and not (problem.legal() and np.array_equal(problem.arguments()["packed"], packed)):
-        raise ValueError(f"{place}.inputs.packed: not the bytes that pack gives")
     if "error" in case["expected"]:
         refusal = Vector(case["id"], tuple(case["flags"]), problem)
         refusal.require_sense()

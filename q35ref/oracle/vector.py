@@ -14,10 +14,10 @@ import numpy as np
 
 from q35ref import reference
 from q35ref.backends.numpy import codec
+from q35ref.oracle.bounds import interval, weight_bound, weight_is_silent
 from q35ref.oracle.judge import Malformed, Mismatch, Verdict, equal, place, show
 from q35ref.oracle.problem import AXES, PACKED_OPERATIONS, Array, Problem
 from q35ref.reference.codec import column_bytes
-from q35ref.reference.float32 import UNIT_ROUNDOFF
 from q35ref.reference.lanes import MAX_GROUP_ROWS, group_count, group_rows
 from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
 from q35ref.vectors import Case
@@ -91,6 +91,9 @@ class Vector:
         problem = self.problem
         if not 1 <= problem.k <= MAX_ROWS:
             raise ValueError(f"k: expected 1 to {MAX_ROWS} rows, got {problem.k}")
+        for name, array in problem.arrays.items():
+            if array.ndim != 2:
+                raise ValueError(f"inputs.{name}: expected two dimensions, got shape {list(array.shape)}")
         sizes = {"K": problem.k, "N": problem.n, "M": problem.m, "G": group_count(problem.k, problem.group_size)}
         sizes["B"] = column_bytes(problem.k, _layout(problem.layout))
         for name, array in problem.arrays.items():
@@ -161,32 +164,6 @@ def from_problem(vector_id: str, problem: Problem) -> Vector:
     return Vector(vector_id, (), problem, expected)
 
 
-def interval(
-    name: str, exact: list[list[Fraction]], bound: list[list[Fraction]], silent: list[list[bool]]
-) -> dict[str, Array]:
-    """Return the least and the greatest float32 within a bound of each exact value."""
-    low = np.full(np.shape(silent), -np.inf, np.float32)
-    high = np.full_like(low, np.inf)
-    for i, row in enumerate(exact):
-        for j, value in enumerate(row):
-            if not silent[i][j]:
-                low[i, j] = _at_least(value - bound[i][j])
-                high[i, j] = _at_most(value + bound[i][j])
-    return {f"{name}_low": low, f"{name}_high": high}
-
-
-def _at_least(end: Fraction) -> np.float32:
-    """Return the least float32 from an end on."""
-    nearest = np.float32(reference.to_float32(end))
-    return np.nextafter(nearest, np.float32(np.inf)) if Fraction(float(nearest)) < end else nearest
-
-
-def _at_most(end: Fraction) -> np.float32:
-    """Return the greatest float32 up to an end."""
-    nearest = np.float32(reference.to_float32(end))
-    return np.nextafter(nearest, np.float32(-np.inf)) if Fraction(float(nearest)) > end else nearest
-
-
 def _dequantize_interval(problem: Problem) -> dict[str, Array]:
     groups = [g for g, rows in enumerate(group_rows(problem.k, problem.group_size)) for _ in rows]
     scales, offsets = problem.parameter("scale"), problem.parameter("offset")
@@ -198,19 +175,9 @@ def _dequantize_interval(problem: Problem) -> dict[str, Array]:
         exact.append(
             [reference.dequantize(q, *pair, row, problem.narrow_gain) for q, pair in zip(integers, pairs, strict=True)]
         )
-        bound.append([_bound(value, offset) for value, (_, offset) in zip(exact[-1], pairs, strict=True)])
-        silent.append([_is_silent(*pair) for pair in pairs])
+        bound.append([weight_bound(value, offset) for value, (_, offset) in zip(exact[-1], pairs, strict=True)])
+        silent.append([weight_is_silent(*pair) for pair in pairs])
     return interval("w", exact, bound, silent)
-
-
-def _bound(value: Fraction, offset: Fraction) -> Fraction:
-    """Return how far a dequantized weight may be from its value: the offset is rounded into it once, the rest twice."""
-    return UNIT_ROUNDOFF * ((2 + UNIT_ROUNDOFF) * abs(value - offset) + abs(offset))
-
-
-def _is_silent(scale: Fraction, offset: Fraction) -> bool:
-    """Return whether the weights of a group may overflow on the way: the largest is eight steps from the offset."""
-    return 8 * scale + abs(offset) >= NO_VERDICT
 
 
 # The committed vectors
@@ -309,8 +276,8 @@ def _dequantize(inputs: Any, expected: Any) -> Any:
     problem = Problem("dequantize", len(arrays["q"]), arrays, narrow_gain=inputs["narrow_gain"])
     scale, offset = Fraction(_float(inputs["scale"])), Fraction(_float(inputs["offset"]))
     weights = [offset] * (inputs["row"] % 2) + [Fraction(expected["exact"])]
-    exact, bound = [[weight] for weight in weights], [[_bound(weight, offset)] for weight in weights]
-    silent = [[_is_silent(scale, offset)]] * problem.k
+    exact, bound = [[weight] for weight in weights], [[weight_bound(weight, offset)] for weight in weights]
+    silent = [[weight_is_silent(scale, offset)]] * problem.k
     value = np.array([[offset]] * (inputs["row"] % 2) + [[_rounded(expected["rounded"])]], np.float32)
     return problem, {"w": value, **interval("w", exact, bound, silent)}
 

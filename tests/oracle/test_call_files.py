@@ -219,7 +219,18 @@ BYTES = {"dtype": "uint8", "shape": [2, 2]}
         (changed("calibrate", "expected", {"error": "w"}), ": expected: weights are to be refused if, and only if,"),
         (changed("calibrate", "inputs/w/decimal", "1"), r"\.inputs\.w\.decimal: differs"),
         (changed("calibrate", "expected/scale/decimal", "1"), r"\.expected\.scale\.decimal: differs"),
-        (changed("calibrate", "inputs/w", written(np.zeros(3, np.float32))), ": tuple index out of range"),
+        (
+            changed("calibrate", "inputs/w", written(np.zeros(3, np.float32))),
+            r": inputs\.w: expected two dimensions, got shape \[3\]$",
+        ),
+        (
+            changed("quantize_activations", "inputs/x", written(np.zeros(3, np.float32))),
+            r": inputs\.x: expected two dimensions, got shape \[3\]$",
+        ),
+        (
+            changed("matmul", "inputs/scale", written(np.ones((1, 2, 1), np.float32))),
+            r": inputs\.scale: expected two dimensions, got shape \[1, 2, 1\]$",
+        ),
         (changed("unpack", "settings/k", 5), r": packed: shape \[2, 2\] does not fit k = 5 in layout byte"),
         (changed("unpack", "settings/k", 1 << 62), r": packed: shape \[2, 2\] does not fit k = "),
         (
@@ -239,6 +250,7 @@ BYTES = {"dtype": "uint8", "shape": [2, 2]}
             r"\.inputs\.packed: not the bytes that pack gives",
         ),
         (changed("pack", "flags", ["Invented", "Absent"]), r": flags \['Absent', 'Invented'\] are not explained$"),
+        (changed("matmul", "inputs/scale", written(float32([1, 0]))), ": inputs: not what the format allows$"),
         (changed("quantize", "settings/group_size", 7), r": group_size: "),
     ],
 )

@@ -223,6 +223,11 @@ def test_the_last_field_of_an_odd_number_of_rows_is_stored_where_bytes_are_given
         (changed(product(), "expected", "out_high", float32([6])), r"out_high: shape \[1, 1\] .* ask for \[1, 3\]$"),
         (changed(product(), "expected", "out_low", float32([7, -np.inf, 14])), r"expected\.out_low: not at most"),
         (changed(weights(), "expected", "w_low", float32([0, np.nan, 2, 0])), r"expected\.w_low: not at most"),
+        (
+            changed(product(), "inputs", "scale", float32([[1, 1, 1]])),
+            r"scale: expected two dim.*, got shape \[1, 1, 3\]",
+        ),
+        (changed(product(), "inputs", "q", int8(1, 2)), r"inputs\.q: expected two dimensions, got shape \[2\]$"),
         (changed(weights(), "inputs", "scale", float32([1, 1, 0, 1])), "inputs: not what the format allows"),
         (changed(weights(), "inputs", "offset", float32([1, 1, np.inf, 1])), "inputs: not what the format allows"),
         (changed(quantization(), "inputs", "scale", float32([np.inf])), "inputs: not what the format allows"),
