@@ -102,6 +102,7 @@ def test_a_long_array_is_read_back_and_each_of_its_numbers_compared(count: int) 
         ([2], "0 5fe", r"^p\.hex: expected words of 2 digits$"),
         ([3], "05 fe0 7f"[:8], r"^p\.hex: expected words of 2 digits$"),
         ([3], "05 f e 7", r"^p\.hex: expected words of 2 digits$"),
+        ([2], "05 f ", r"^p\.hex: expected words of 2 digits$"),
         ([3], "05 fe07f", r"^p\.hex: expected words of 2 digits$"),
     ],
 )
