@@ -114,6 +114,14 @@ def test_every_file_of_a_part_can_be_mutated_or_has_nothing_to(name: str) -> Non
     assert len(PARTS[name].files) > len(barren) + 5
 
 
+def test_a_file_of_the_oracle_meets_all_of_its_own_tests_before_those_of_the_others() -> None:
+    own, every = PARTS["oracle"].checks("q35ref/oracle/vector.py")
+    tests = ("tests/oracle/test_vector.py", "tests/oracle/test_vector_cases.py", "tests/oracle/test_vector_problems.py")
+    assert own.arguments == ("q35ref/oracle/vector.py", *tests)
+    assert every.arguments == ("tests/oracle",)
+    assert PARTS["oracle"].checks("q35ref/oracle/no_such.py") == (every,)
+
+
 def test_every_check_names_files_that_there_are() -> None:
     for part in PARTS.values():
         for check in {check for file in part.files for check in part.checks(file) if check.kind == "pytest"}:

@@ -13,7 +13,7 @@ import pytest
 from q35ref.atomic_folder import write_folder
 from q35ref.backends import get
 from q35ref.oracle import Result, bugs, call_files, problems
-from q35ref.oracle.replay import fitting_flags, replay_vectors
+from q35ref.oracle.replay import replay_vectors
 from q35ref.oracle.suite import MANIFEST, suite
 from q35ref.oracle.targets import ObjectTarget
 from q35ref.oracle.vector import CALLS, RESULTS, from_problem
@@ -146,17 +146,6 @@ def test_an_output_past_its_bound_is_found() -> None:
 
     (result,) = failed(Off(), COMMITTED / "matmul.json")
     assert "at least" in str(result.findings)
-
-
-def test_flags_fit_the_failures() -> None:
-    problem = next(iter(problems("pack", 1, 1)))
-    flags = {"a": ("one", "two"), "b": ("two",), "c": ()}
-    found = [from_problem(name, problem) for name in flags]
-    found = [type(v)(v.id, flags[v.id], v.problem, v.expected) for v in found]
-    assert fitting_flags(found, {"a", "b"}) == ("two",)
-    assert fitting_flags(found, {"a"}) == ("one",)
-    for failed in ({"b"}, {"c"}):
-        assert fitting_flags(found, failed) == ()
 
 
 @pytest.mark.parametrize("operation", RESULTS)

@@ -8,7 +8,7 @@ from typing import Final
 from q35ref.oracle.bugs import BUGS
 from q35ref.oracle.report import Finding, Report, Result
 
-HEX: Final = re.compile(r"^0x([0-9A-F]+) ")
+HEX: Final = re.compile(r"^0x(?P<digits>[0-9A-F]+) ")
 """The bits of a number as findings show it."""
 
 FIELDS: Final = {
@@ -114,11 +114,11 @@ def _described(name: str) -> str:
 
 def _bits(finding: Finding) -> str:
     """Return the bits of what was given and of what was expected, those that differ marked."""
-    numbers = [HEX.match(text) for text in (finding.got, finding.expected)]
-    if numbers[0] is None or numbers[1] is None or len(numbers[0][1]) != len(numbers[1][1]):
+    given, wanted = HEX.match(finding.got), HEX.match(finding.expected)
+    if given is None or wanted is None or len(given["digits"]) != len(wanted["digits"]):
         return ""
-    width = 4 * len(numbers[0][1])
-    got, expected = (int(number[1], 16) for number in numbers if number)
+    width = 4 * len(given["digits"])
+    got, expected = int(given["digits"], 16), int(wanted["digits"], 16)
     fields = _fields(finding, width)
     starts, names, place = set(), [], width
     for length, name in fields:

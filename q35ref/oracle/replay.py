@@ -106,7 +106,7 @@ def _calls(file: Path) -> tuple[str, list[Vector]]:
 
 
 def _replay(kernel: Target, name: str, lack: str, found: list[Vector], command: Callable[[str], str]) -> Result:
-    operation = found[0].problem.operation if found else ""
+    operation = next((vector.problem.operation for vector in found), "")
     absent = kernel.lack(operation) if operation else ""
     if absent:
         lack, found = absent, []
@@ -168,5 +168,5 @@ def fitting_flags(found: list[Vector], failed: set[str]) -> tuple[str, ...]:
         for flag in vector.flags:
             bearing.setdefault(flag, set()).add(vector.id)
     alike = {flag: len(ids & failed) / len(ids | failed) for flag, ids in bearing.items()}
-    best = max(alike.values(), default=0.0)
-    return tuple(flag for flag, share in alike.items() if share == best >= ALIKE)[:MOST_BUGS]
+    near = {flag: share for flag, share in alike.items() if share >= ALIKE}
+    return tuple(flag for flag, share in near.items() if share == max(near.values()))[:MOST_BUGS]

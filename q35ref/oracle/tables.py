@@ -99,7 +99,7 @@ def npz(arrays: dict[str, Array]) -> bytes:
             member.create_system = 3
             member.external_attr = 0o644 << 16
             data = io.BytesIO()
-            little = array.astype(array.dtype.newbyteorder("<")) if array.dtype.itemsize > 1 else array
+            little = array.astype(array.dtype.newbyteorder("<"))
             np.lib.format.write_array(data, np.ascontiguousarray(little), version=(1, 0), allow_pickle=False)
             archive.writestr(member, data.getvalue())
     return content.getvalue()

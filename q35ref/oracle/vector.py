@@ -14,10 +14,10 @@ import numpy as np
 
 from q35ref import reference
 from q35ref.backends.numpy import codec
+from q35ref.oracle.bounds import interval, weight_bound, weight_is_silent
 from q35ref.oracle.judge import Malformed, Mismatch, Verdict, equal, place, show
 from q35ref.oracle.problem import AXES, PACKED_OPERATIONS, Array, Problem
 from q35ref.reference.codec import column_bytes
-from q35ref.reference.float32 import UNIT_ROUNDOFF
 from q35ref.reference.lanes import MAX_GROUP_ROWS, group_count, group_rows
 from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
 from q35ref.vectors import Case
@@ -41,6 +41,9 @@ TYPES = {
     "packed": np.uint8,
 }
 """The type of each array."""
+
+OVERFLOWN = {"7f800000": math.inf, "ff800000": -math.inf}
+"""What is rounded to from 2**128 on, by the bits."""
 
 MAX_ROWS = 1 << 26
 """No vector has more rows."""
@@ -88,16 +91,19 @@ class Vector:
         problem = self.problem
         if not 1 <= problem.k <= MAX_ROWS:
             raise ValueError(f"k: expected 1 to {MAX_ROWS} rows, got {problem.k}")
-        sizes = {"K": problem.k, "N": problem.n, "M": problem.m, "G": group_count(problem.k, problem.group_size)}
         for name, array in problem.arrays.items():
-            odd = name == "q" and problem.operation in PACKED_OPERATIONS and problem.k % 2
-            _require_shape(f"inputs.{name}", array, AXES[name], {**sizes, "K": problem.k + bool(odd)})
+            if array.ndim != 2:
+                raise ValueError(f"inputs.{name}: expected two dimensions, got shape {list(array.shape)}")
+        sizes = {"K": problem.k, "N": problem.n, "M": problem.m, "G": group_count(problem.k, problem.group_size)}
+        sizes["B"] = column_bytes(problem.k, _layout(problem.layout))
+        for name, array in problem.arrays.items():
+            stored_too = problem.k % 2 if name == "q" and problem.operation in PACKED_OPERATIONS else 0
+            _require_form("inputs", name, array, AXES[name], {**sizes, "K": problem.k + stored_too})
         for name, array in self.expected.items():
-            dimensions = RESULTS[problem.operation][name.removesuffix("_low").removesuffix("_high")]
-            _require_shape(f"expected.{name}", array, dimensions, sizes)
+            _require_form("expected", name, array, RESULTS[problem.operation][_stem(name)], sizes)
         for name in ("out", "w"):
-            ends = self.expected.get(f"{name}_low"), self.expected.get(f"{name}_high")
-            if ends[0] is not None and ends[1] is not None and not (ends[0] <= ends[1]).all():
+            low = self.expected.get(f"{name}_low")
+            if low is not None and not (low <= self.expected[f"{name}_high"]).all():
                 raise ValueError(f"expected.{name}_low: not at most expected.{name}_high")
         finite = all(np.isfinite(array).all() for array in problem.arrays.values())
         if not problem.legal() or not (finite or problem.refusal):
@@ -110,7 +116,7 @@ class Vector:
         if f"{name}_low" not in self.expected:
             return equal(name, dimensions, got, value)
         low, high = self.expected[f"{name}_low"], self.expected[f"{name}_high"]
-        equal(name, dimensions, np.array(got) if type(got) is np.ndarray else got, value)  # its form, not its numbers
+        equal(name, dimensions, got, value)  # its form, not its numbers
         silent = np.isneginf(low) & np.isposinf(high)
         if correctly_rounded and name == "w":
             low = high = value
@@ -124,13 +130,22 @@ class Vector:
         return Verdict(Mismatch("value", place(name, dimensions, index), show(got[index]), allowed), *counts)
 
 
-def _require_shape(place_: str, array: Array, dimensions: str, sizes: dict[str, int]) -> None:
-    wanted = [sizes.get(dimension, length) for dimension, length in zip(dimensions, array.shape, strict=False)]
-    wanted += [sizes.get(dimension, 1) for dimension in dimensions[array.ndim :]]
-    if array.ndim != len(dimensions) or list(array.shape) != wanted:
-        raise ValueError(f"{place_}: shape {list(array.shape)} does not fit the others, which ask for {wanted}")
-    if array.dtype != TYPES[place_.rpartition(".")[2].removesuffix("_low").removesuffix("_high")]:
-        raise ValueError(f"{place_}: not of type {array.dtype}")
+def _require_form(part: str, name: str, array: Array, dimensions: str, sizes: dict[str, int]) -> None:
+    wanted = [sizes[dimension] for dimension in dimensions]
+    if list(array.shape) != wanted:
+        raise ValueError(f"{part}.{name}: shape {list(array.shape)} does not fit the others, which ask for {wanted}")
+    dtype = np.dtype(TYPES[_stem(name)])
+    if array.dtype != dtype:
+        raise ValueError(f"{part}.{name}: expected {dtype}, got {array.dtype}")
+
+
+def _stem(name: str) -> str:
+    """Return the name of the result that an array bounds, or its own."""
+    return name.removesuffix("_low").removesuffix("_high")
+
+
+def _layout(name: str) -> Any:
+    return name
 
 
 def from_problem(vector_id: str, problem: Problem) -> Vector:
@@ -138,9 +153,8 @@ def from_problem(vector_id: str, problem: Problem) -> Vector:
     if problem.refusal:
         return Vector(vector_id, (), problem)
     found = problem.expected
-    names = RESULTS[problem.operation]
-    parts = found if len(names) > 1 else (found,)
-    expected: dict[str, Array] = {name: np.ascontiguousarray(part) for name, part in zip(names, parts, strict=True)}
+    parts = found if isinstance(found, tuple) else (found,)
+    expected: dict[str, Array] = dict(zip(RESULTS[problem.operation], map(np.ascontiguousarray, parts), strict=True))
     if problem.operation == "matmul":
         exact, bound = ([[getattr(e, what) for e in row] for row in problem.entries] for what in ("exact", "bound"))
         silent = [[e.magnitude >= NO_VERDICT or len(e.acc) > VERDICT_GROUPS for e in row] for row in problem.entries]
@@ -148,28 +162,6 @@ def from_problem(vector_id: str, problem: Problem) -> Vector:
     if problem.operation == "dequantize":
         expected |= _dequantize_interval(problem)
     return Vector(vector_id, (), problem, expected)
-
-
-def interval(
-    name: str, exact: list[list[Fraction]], bound: list[list[Fraction]], silent: list[list[bool]]
-) -> dict[str, Array]:
-    """Return the least and the greatest float32 within a bound of each exact value."""
-    low = np.full((len(exact), len(exact[0])), -np.inf, np.float32)
-    high = np.full_like(low, np.inf)
-    for i, row in enumerate(exact):
-        for j, value in enumerate(row):
-            if not silent[i][j]:
-                low[i, j] = _directed(value - bound[i][j], -1)
-                high[i, j] = _directed(value + bound[i][j], 1)
-    return {f"{name}_low": low, f"{name}_high": high}
-
-
-def _directed(end: Fraction, side: int) -> np.float32:
-    """Return the float32 next to an end of an interval, inside it."""
-    nearest = np.float32(reference.to_float32(end))
-    if (Fraction(float(nearest)) - end) * side > 0:
-        nearest = np.nextafter(nearest, np.float32(-side * np.inf))
-    return np.float32(nearest)
 
 
 def _dequantize_interval(problem: Problem) -> dict[str, Array]:
@@ -183,13 +175,8 @@ def _dequantize_interval(problem: Problem) -> dict[str, Array]:
         exact.append(
             [reference.dequantize(q, *pair, row, problem.narrow_gain) for q, pair in zip(integers, pairs, strict=True)]
         )
-        bound.append(
-            [
-                UNIT_ROUNDOFF * (2 + UNIT_ROUNDOFF) * abs(value - offset) + UNIT_ROUNDOFF * abs(offset)
-                for value, (_, offset) in zip(exact[-1], pairs, strict=True)
-            ]
-        )
-        silent.append([8 * scale + abs(offset) >= NO_VERDICT for scale, offset in pairs])
+        bound.append([weight_bound(value, offset) for value, (_, offset) in zip(exact[-1], pairs, strict=True)])
+        silent.append([weight_is_silent(*pair) for pair in pairs])
     return interval("w", exact, bound, silent)
 
 
@@ -211,7 +198,7 @@ def _float32(form: Any) -> np.float32:
 
 def _floats(forms: Any) -> Array:
     """Return the float32s of nested lists of written ones."""
-    if isinstance(forms, str) or (len(forms) == 3 and isinstance(forms[2], str) and isinstance(forms[0], int)):
+    if isinstance(forms, str) or isinstance(forms[0], int):
         return np.array(_float32(forms))
     return np.stack([_floats(form) for form in forms])
 
@@ -222,7 +209,7 @@ def _bytes(columns: list[str]) -> Array:
 
 def stored(packed: Array, k: int, layout: Any) -> Array:
     """Return the integers in packed bytes, with the one in the last field of an odd number of rows."""
-    if k < 1 or packed.ndim != 2 or packed.shape[1] != column_bytes(k, layout):
+    if packed.ndim != 2 or packed.shape[1] != column_bytes(k, layout):
         raise ValueError(f"packed: shape {list(packed.shape)} does not fit k = {k} in layout {layout}")
     return codec.unpack(packed, k + k % 2, layout)
 
@@ -278,29 +265,25 @@ def _unpack_column(inputs: Any, expected: Any) -> Any:
 
 def _quantize(inputs: Any, expected: Any) -> Any:
     arrays = _element(inputs, "w", _float32(inputs["weight"]), _float32(inputs["offset"]), np.float32)
-    q = np.array([[0]] * (len(arrays["w"]) - 1) + [[expected.get("q", 0)]], np.int8)
-    problem = Problem("quantize", len(q), arrays, narrow_gain=inputs["narrow_gain"])
-    return problem, {} if "error" in expected else {"q": q}
+    problem = Problem("quantize", len(arrays["w"]), arrays, narrow_gain=inputs["narrow_gain"])
+    if "error" in expected:
+        return problem, {}
+    return problem, {"q": np.array([[0]] * (inputs["row"] % 2) + [[expected["q"]]], np.int8)}
 
 
 def _dequantize(inputs: Any, expected: Any) -> Any:
     arrays = _element(inputs, "q", inputs["q"], 0, np.int8)
     problem = Problem("dequantize", len(arrays["q"]), arrays, narrow_gain=inputs["narrow_gain"])
-    offset = _float(inputs["offset"])
-    exact = [[Fraction(offset)]] * (problem.k - 1) + [[Fraction(expected["exact"])]]
-    scale = Fraction(_float(inputs["scale"]))
-    size = abs(Fraction(offset))
-    bound = [
-        [UNIT_ROUNDOFF * (2 + UNIT_ROUNDOFF) * abs(row[0] - Fraction(offset)) + UNIT_ROUNDOFF * size] for row in exact
-    ]
-    silent = [[8 * scale + size >= NO_VERDICT]] * problem.k
-    rounded = np.inf if expected["rounded"][2] == "7f800000" else _rounded(expected["rounded"])
-    value = np.array([[offset]] * (problem.k - 1) + [[rounded]], np.float32)
+    scale, offset = Fraction(_float(inputs["scale"])), Fraction(_float(inputs["offset"]))
+    weights = [offset] * (inputs["row"] % 2) + [Fraction(expected["exact"])]
+    exact, bound = [[weight] for weight in weights], [[weight_bound(weight, offset)] for weight in weights]
+    silent = [[weight_is_silent(scale, offset)]] * problem.k
+    value = np.array([[offset]] * (inputs["row"] % 2) + [[_rounded(expected["rounded"])]], np.float32)
     return problem, {"w": value, **interval("w", exact, bound, silent)}
 
 
 def _rounded(form: Any) -> float:
-    return -math.inf if form[2] == "ff800000" else float(_float32(form))
+    return OVERFLOWN[form[2]] if form[2] in OVERFLOWN else float(_float32(form))
 
 
 def _calibrate(inputs: Any, expected: Any) -> Any:
@@ -326,11 +309,12 @@ def _accumulate(inputs: Any, expected: Any) -> Any:
     k = rows + before
     if k > MAX_GROUP_ROWS:
         raise ValueError(f"rows: expected at most {MAX_GROUP_ROWS - before}, got {rows}")
-    a, q = np.zeros((1, k), np.int8), np.zeros((k + k % 2, 1), np.int8)
-    a[0, before:] = np.resize(inputs["activation_pattern"], rows)
-    q[before:k, 0] = np.resize(inputs["column_pattern"], rows)
-    arrays = {"a": a, "q": q, "scale": np.ones((1, 1), np.float32), "offset": np.zeros((1, 1), np.float32)}
-    return Problem("matmul", k, arrays, "dense", 0, inputs["narrow_gain"]), {
+    a, q = np.zeros(k, np.int8), np.zeros(k + k % 2, np.int8)
+    a[before:] = np.resize(inputs["activation_pattern"], rows)
+    q[before:k] = np.resize(inputs["column_pattern"], rows)
+    parameters = {"scale": np.array([[1]], np.float32), "offset": np.array([[0]], np.float32)}
+    arrays = {"a": a[None], "q": q[:, None], **parameters}
+    return Problem("matmul", k, arrays, "dense", narrow_gain=inputs["narrow_gain"]), {
         "acc": np.array([[[expected["acc"]]]], np.int32),
         "row_sum": np.array([[expected["row_sum"]]], np.int32),
     }
@@ -375,14 +359,16 @@ CALLS = {
 
 
 def from_case(operation: str, case: Case) -> Vector | None:
-    """Return a committed case as a call, or None where a kernel cannot be asked: illegal input, or none at all."""
-    refused = "error" in case.expected
-    not_finite = operation == "quantize" and case.expected.get("error") == "weight"
-    if refused and not not_finite:
+    """Return a committed case as a call, or None where a kernel cannot be asked: illegal input, or none at all.
+
+    Of what is refused, a weight that is not finite alone binds kernels.
+    """
+    if case.expected.get("error", "weight") != "weight":
         return None
     made = CALLS[operation](case.inputs, case.expected)
     if made is None:
         return None
-    vector = Vector(case.id, case.flags, made[0], made[1])
+    problem, expected = made
+    vector = Vector(case.id, case.flags, problem, expected)
     vector.require_sense()
     return vector

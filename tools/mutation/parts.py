@@ -48,10 +48,15 @@ def numpy_checks(file: str) -> tuple[Check, ...]:
 
 
 def oracle_checks(file: str) -> tuple[Check, ...]:
-    """Return the checks of a file of the oracle: its own tests and examples, then those of all its parts."""
-    own = f"{ORACLE_TESTS}/test_{file.removeprefix(f'{ORACLE}/').removesuffix('.py').replace('/', '_')}.py"
+    """Return the checks of a file of the oracle: its own tests and examples, then those of all its parts.
+
+    A file's own tests are ``test_NAME.py`` and, where they were too many for one file, ``test_NAME_THEME.py``.
+    """
+    name = file.removeprefix(f"{ORACLE}/").removesuffix(".py").replace("/", "_")
+    own = [path for pattern in (f"test_{name}.py", f"test_{name}_*.py") for path in (ROOT / ORACLE_TESTS).glob(pattern)]
+    paths = sorted(path.relative_to(ROOT).as_posix() for path in own)
     every = Check("pytest", (ORACLE_TESTS,))
-    return (Check("pytest", (file, own)), every) if (ROOT / own).exists() else (every,)
+    return (Check("pytest", (file, *paths)), every) if paths else (every,)
 
 
 def native_checks(file: str) -> tuple[Check, ...]:
