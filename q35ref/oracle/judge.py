@@ -210,7 +210,7 @@ def _acc(problem: Problem, result: Any) -> Verdict:
 
 def _row_sum(problem: Problem, result: Any) -> Verdict:
     return equal(
-        "row_sum", "MG", _matmul_part(result, 1), np.array([row[0].row_sum for row in problem.entries], np.int32)
+        "row_sum", "MG", _matmul_part(result, 1), np.array([first.row_sum for first, *_ in problem.entries], np.int32)
     )
 
 
