@@ -23,6 +23,7 @@ from q35ref.oracle.judge import (
 )
 from q35ref.oracle.problem import Problem
 from tests.kernels.planted import Correct
+from tests.oracle.written_arrays import float32, int8
 
 RULE = {rule.name: rule for rule in RULES}
 
@@ -30,14 +31,6 @@ DELTA = 2.0**-24
 """Half the distance from 1 to the next float32."""
 
 UP, DOWN = np.float32(np.inf), np.float32(-np.inf)
-
-
-def float32(*rows: list[Any]) -> Any:
-    return np.array(rows, np.float32)
-
-
-def int8(*rows: list[int]) -> Any:
-    return np.array(rows, np.int8)
 
 
 def judged(name: str, problem: Problem, result: Any) -> Verdict:
