@@ -141,7 +141,7 @@ def _pack(problem: Problem, result: Any) -> Verdict:
     if wrong is None:
         return verdict
     differing = int(wrong.got.split()[0], 16) ^ int(wrong.expected.split()[0], 16)
-    lowest = (differing & -differing).bit_length() - 1
+    lowest = (differing ^ (differing - 1)).bit_length() - 1
     where = f"{wrong.place}, layout {problem.layout}, bit {lowest}"
     return replace(verdict, mismatch=replace(wrong, place=where))
 
