@@ -227,7 +227,7 @@ class _Runner:
         tally.numbers += verdict.judged
         tally.no_verdict += verdict.no_verdict
         if verdict.mismatch is None:
-            if number % 8 == 0:
+            if not number % 8:
                 tally.kept = sorted([*tally.kept, (number, problem, outcome)], key=_number)[:WITNESSES]
         else:
             tally.failures += 1
