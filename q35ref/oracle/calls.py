@@ -78,7 +78,7 @@ def unlike(kind: str, one: Outcome, other: Outcome, how: str) -> Mismatch:
     """Return the fault of two calls that differ, at the first place where they do."""
     for number, (a, b) in enumerate(zip(_arrays(one.result), _arrays(other.result), strict=False)):
         if a.shape == b.shape and a.dtype == b.dtype and a.tobytes() != b.tobytes():
-            different = np.flatnonzero(~((a == b) | ((a != a) & (b != b))))
+            different = np.flatnonzero((a != b) & ~((a != a) & (b != b)))
             at = np.unravel_index(int(different[0]) if len(different) else 0, a.shape)
             place = f"result {number + 1}{[int(i) for i in at]}"
             return Mismatch(kind, place, f"{b[at]} in {how}", f"{a[at]} again")

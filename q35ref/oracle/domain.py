@@ -71,10 +71,11 @@ class Domain:
 
     def nearest(self, problem: Problem) -> Problem | None:
         """Return the problem itself if it lies inside, else the nearest one, or nothing if it has too few rows."""
-        k = problem.k - problem.k % self.k_multiple
+        beyond = problem.k % self.k_multiple
+        k = problem.k - beyond
         if not k:
             return None
-        found = problem.restrict(rows=slice(0, k)) if k < problem.k else problem
+        found = problem.restrict(rows=slice(0, k)) if beyond else problem
         settings = {
             "layout": _nearest(found.layout, self.layouts),
             "narrow_gain": _nearest(found.narrow_gain, self.narrow_gains),
@@ -95,7 +96,7 @@ def _nearest(value: Any, allowed: tuple[Any, ...]) -> Any:
     if not allowed or value in allowed:
         return value
     if isinstance(value, str):
-        return allowed[0]
+        return next(iter(allowed))
     return min(allowed, key=lambda each: abs(int(each) - int(value)))
 
 

@@ -141,7 +141,7 @@ def _pack(problem: Problem, result: Any) -> Verdict:
     if wrong is None:
         return verdict
     differing = int(wrong.got.split()[0], 16) ^ int(wrong.expected.split()[0], 16)
-    lowest = (differing & -differing).bit_length() - 1
+    lowest = (differing ^ (differing - 1)).bit_length() - 1
     where = f"{wrong.place}, layout {problem.layout}, bit {lowest}"
     return replace(verdict, mismatch=replace(wrong, place=where))
 
@@ -210,7 +210,7 @@ def _acc(problem: Problem, result: Any) -> Verdict:
 
 def _row_sum(problem: Problem, result: Any) -> Verdict:
     return equal(
-        "row_sum", "MG", _matmul_part(result, 1), np.array([row[0].row_sum for row in problem.entries], np.int32)
+        "row_sum", "MG", _matmul_part(result, 1), np.array([first.row_sum for first, *_ in problem.entries], np.int32)
     )
 
 

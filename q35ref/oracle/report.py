@@ -1,16 +1,20 @@
 """What a run found, as text, as JSON (schema: ``report.schema.json``) and as JUnit XML."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 SCHEMA_VERSION = 3
 """Version of the JSON report."""
 
 BEHAVES = ".behaves"
 """The end of the names of the checks that look at no result."""
+
+ILLEGAL_XML: Final = re.compile("[^\t\n -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""A character that XML 1.0 has no place for, or a carriage return."""
 
 Status = Literal["passed", "failed", "not checked"]
 
@@ -88,8 +92,8 @@ class Result:
         lines = [f"{MARKS[self.status]} {self.name}: {says} ({counts}, {until})"]
         findings = self.findings[told:]
         shown = findings[:most]
-        if len(shown) < len(findings):
-            kinds = ", ".join(found.kind for found in findings[len(shown) :])
+        kinds = ", ".join(found.kind for found in findings[len(shown) :])
+        if kinds:
             lines.append(f"     {self._share()} broke it; not written out: {kinds}")
         for found in shown:
             lines += [
@@ -141,14 +145,13 @@ class Report:
         if self.counts["failed"]:
             return 1
         judged = [r for r in self.results if not r.name.endswith(BEHAVES)] or self.results
-        return 0 if any(r.status == "passed" for r in judged) else 2
+        return 0 if "passed" in [r.status for r in judged] else 2
 
     def raise_for_failures(self) -> None:
         """Raise :class:`ConformanceError` if a check failed or nothing was checked."""
-        if self.exit_status == 1:
-            raise ConformanceError("\n".join(result.to_text() for result in self.failures))
-        if self.exit_status == 2:
-            raise ConformanceError(f"{self.target}: nothing was checked")
+        if self.exit_status:
+            told = "\n".join(result.to_text() for result in self.failures)
+            raise ConformanceError(told or f"{self.target}: nothing was checked")
 
     def summary(self) -> str:
         """Return the closing line."""
@@ -205,5 +208,8 @@ class Report:
 
 
 def _legal_xml(text: str) -> str:
-    """Replace characters that XML 1.0 has no place for; a kernel's message may hold any."""
-    return "".join(c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" else "\ufffd" for c in text)
+    """Replace characters that XML 1.0 has no place for; a kernel's message may hold any.
+
+    A carriage return is replaced too: whoever reads XML takes it for the end of a line.
+    """
+    return ILLEGAL_XML.sub("\ufffd", text)

@@ -83,7 +83,8 @@ def check(
             report.results.append(result)
             if on_result is not None:
                 on_result(result)
-    report.results.sort(key=lambda result: names.index(result.name) if result.name in names else 0)
+    places = [*names, *(result.name for result in report.results)]
+    report.results.sort(key=lambda result: places.index(result.name))
     if not report.results:
         raise ValueError(f"only: no check matches {', '.join(patterns)}")
     return report

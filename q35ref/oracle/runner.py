@@ -65,7 +65,8 @@ def kernel_results(
     for kind, rules in rules_in_order().items():
         batch = [rule for rule in rules if wanted(rule.name)]
         if batch:
-            runners.append(_Runner(kernel, kind, batch, batch[0].operation in required, report, command, domain))
+            is_required = any(rule.operation in required for rule in batch)
+            runners.append(_Runner(kernel, kind, batch, is_required, report, command, domain))
     for runner in runners:
         runner.ask(early=True)
         for result in runner.so_far():  # whoever is told of them: a report is the same
@@ -148,7 +149,7 @@ class _Runner:
         """Whether a call so far has broken a rule."""
         return any(tally.failures or tally.died for tally in self.tallies.values())
 
-    def ask(self, *, early: bool) -> None:
+    def ask(self, early: bool) -> None:
         """Ask the problems that come early, or all others, and judge each answer by every rule."""
         if not self.tallies:
             return
@@ -226,7 +227,7 @@ class _Runner:
         tally.numbers += verdict.judged
         tally.no_verdict += verdict.no_verdict
         if verdict.mismatch is None:
-            if number % 8 == 0:
+            if not number % 8:
                 tally.kept = sorted([*tally.kept, (number, problem, outcome)], key=_number)[:WITNESSES]
         else:
             tally.failures += 1
@@ -248,7 +249,7 @@ class _Runner:
         """Return a rule's result; ``shown`` are classes that the operation's behaviour has shown."""
         if tally.died and not tally.failed:
             return self._died(rule, tally, shown)
-        if tally.cases == 0:
+        if not tally.cases:
             absent = f"the target returns None for {rule.name.partition('.')[2]}"
             return self._not_checked(rule, absent if tally.absent else "no call came to a result")
         findings: tuple[Finding, ...] = ()
@@ -322,10 +323,10 @@ class _Runner:
         again = self._witness(rule, first.problem, first.mismatch, once=once) if time.monotonic() < until else None
         shrunk = self._witness(rule, shrink(first.problem, fails), first.mismatch, once=once) if again else None
         smallest = shrunk or again or first
-        note, stateful = self._note(rule, smallest, again is not None)
+        note = self._note(rule, smallest, again is not None)
         if kind in FAULTS:
             bugs = FAULTS[kind]
-        elif stateful:
+        elif note:  # of what the kernel keeps between calls
             bugs = shown or ("KeptState",)
         else:
             calls = [(witness.problem, witness.outcome) for witness in (*failed, smallest)]
@@ -348,18 +349,19 @@ class _Runner:
         posed = self._posed(problem)
         return posed is not None and bool(self.kernel.call(posed).faults)
 
-    def _note(self, rule: Rule, smallest: Witness, again: bool) -> tuple[str, bool]:
-        """Return what is to be known of a finding, and whether it comes from what the kernel keeps between calls."""
+    def _note(self, rule: Rule, smallest: Witness, again: bool) -> str:
+        """Return what is to be known of a finding: of behaviour whether it is a race, of a result whether it comes from
+        what the kernel keeps between calls; nothing if that is not so."""
         if rule.behaviour:
             races = FAULTS[smallest.mismatch.kind] == FAULTS["thread dependent"]
-            return ("a race: it may take several runs to show itself again" if races else ""), False
+            return "a race: it may take several runs to show itself again" if races else ""
         if not again:
-            return "an equal call kept the rule: the target is not repeatable", True
+            return "an equal call kept the rule: the target is not repeatable"
         if self.kernel.forget() and self._witness(rule, smallest.problem, smallest.mismatch) is None:
-            return "only after other calls: as its first call the target keeps the rule, so it keeps something", True
-        return "", False
+            return "only after other calls: as its first call the target keeps the rule, so it keeps something"
+        return ""
 
-    def _witness(self, rule: Rule, problem: Problem, like: Mismatch, *, once: bool = False) -> Witness | None:
+    def _witness(self, rule: Rule, problem: Problem, like: Mismatch, once: bool = False) -> Witness | None:
         """Call the kernel on a problem, for its result alone or as often as always; return the call if it breaks the
         rule in the same way."""
         posed = self._posed(problem)

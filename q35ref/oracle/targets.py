@@ -1,6 +1,7 @@
 """From what a user names to a kernel that can be asked problems, whatever it is written in."""
 
 import inspect
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
@@ -126,14 +127,14 @@ class ForeignTarget:
             raise TargetError(f"target {name}: {error}") from error
         self.offered = self.process.offered
         self.correctly_rounded = correctly_rounded or bool(self.offered["correctly_rounded"])
-        self.deaths: dict[str, int] = {}
+        self.deaths: Counter[str] = Counter()
         self._observer = Observer(self.process)
         if not self.offered["operations"]:
             self.close()
             raise TargetError(f"target {name}: expected some of {self._expected()}, found none")
 
     def _expected(self) -> str:
-        if self.about["kind"] == "c":
+        if "abi" in self.about:
             symbols = ABIS[self.about["abi"]].symbols.values()
             return f"the functions {', '.join(name for names in symbols for name in names)}"
         return f"the methods {', '.join(OPERATIONS)}"
@@ -144,7 +145,7 @@ class ForeignTarget:
 
     def pose(self, problem: Problem) -> Problem | None:
         """See :meth:`Target.pose`."""
-        if self.about["kind"] != "c":
+        if "abi" not in self.about:
             return problem
         return ABIS[self.about["abi"]].pose(problem, self.offered["functions"])
 
@@ -166,11 +167,11 @@ class ForeignTarget:
 
     def given_up(self, operation: str) -> bool:
         """See :meth:`Target.given_up`."""
-        return self.deaths.get(operation, 0) >= MOST_DEATHS
+        return self.deaths[operation] >= MOST_DEATHS
 
     def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
-        if self.about["kind"] == "c":
+        if "abi" in self.about:
             abi = ABIS[self.about["abi"]]
             call = abi.call(problem.operation, problem.arguments())
             return write(c_script(call, self.about["path"], self.offered["threads"]), fault)
@@ -197,7 +198,7 @@ class PipeTarget:
             self.client = PipeClient(command, timeout)
         except CannotStart as error:
             raise TargetError(f"target {name}: {error}") from error
-        self.deaths: dict[str, int] = {}
+        self.deaths: Counter[str] = Counter()
 
     def lack(self, operation: str) -> str:
         """See :meth:`Target.lack`."""
@@ -223,7 +224,7 @@ class PipeTarget:
 
     def given_up(self, operation: str) -> bool:
         """See :meth:`Target.given_up`."""
-        return self.deaths.get(operation, 0) >= MOST_DEATHS
+        return self.deaths[operation] >= MOST_DEATHS
 
     def code(self, problem: Problem, fault: Mismatch | None = None) -> str:
         """See :meth:`Target.code`."""
@@ -239,12 +240,11 @@ class PipeTarget:
         self.client.close()
 
 
-def _count_deaths(deaths: dict[str, int], problem: Problem, outcome: Outcome) -> None:
+def _count_deaths(deaths: Counter[str], problem: Problem, outcome: Outcome) -> None:
     """Count a call that ended the kernel's process; one that hung counts for all that are allowed."""
     for fault in outcome.faults:
         if fault.kind in EXPECTED:
-            weight = MOST_DEATHS if fault.kind == "hang" else 1
-            deaths[problem.operation] = deaths.get(problem.operation, 0) + weight
+            deaths[problem.operation] += {"hang": MOST_DEATHS}.get(fault.kind, 1)
 
 
 def _of_kind(outcome: Outcome, fault: Mismatch) -> Mismatch | None:
@@ -288,8 +288,9 @@ def resolve(target: object, options: TargetOptions = DEFAULTS) -> Target:
         except ValueError as error:
             raise TargetError(f"target {target}: {error}") from error
     kind, _, rest = target.partition(":")
-    if kind == "python" and all((parts := rest.partition(":"))[::2]):
-        about = {"kind": "python", "module": parts[0], "object": parts[2]}
+    module, _, name = rest.partition(":")
+    if kind == "python" and module and name:
+        about = {"kind": "python", "module": module, "object": name}
         return ForeignTarget(target, about, options.timeout, options.correctly_rounded)
     if kind == "c" and rest:
         return ForeignTarget(target, _library(target, rest, options.abi), options.timeout, options.correctly_rounded)
