@@ -212,7 +212,7 @@ class Problem:
         """Return the whole problem as text for :func:`unfold`."""
         parts = {name: [array.dtype.str, array.shape, array.tobytes().hex()] for name, array in self.arrays.items()}
         told = [self.operation, self.k, parts, self.layout, self.group_size, self.narrow_gain, self.method]
-        return base64.b85encode(zlib.compress(json.dumps(told).encode(), 9)).decode()
+        return base64.b85encode(zlib.compress(json.dumps(told).encode())).decode()
 
     def with_array(self, name: str, values: Array) -> "Problem":
         """Return the problem with one array replaced."""

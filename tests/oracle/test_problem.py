@@ -1,8 +1,6 @@
 """One call of one operation: its sizes, its parts, what it is as code, and what of it is judged."""
 
-import base64
-import json
-import zlib
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +8,9 @@ import numpy as np
 import pytest
 
 import q35ref
+from q35ref import reference
 from q35ref.backends import get
+from q35ref.backends.numpy import codec
 from q35ref.oracle.problem import ARGUMENTS, Problem, array_code, unfold
 from q35ref.reference.lanes import LAYOUTS, Layout
 
@@ -69,6 +69,7 @@ def test_it_says_what_it_is_about() -> None:
         (matmul(1, 2**16, 4), True, 2**16 * 3),
         (matmul(1, 2**16 - 1, 4), False, (2**16 - 1) * 4),
         (matmul(1, 2**17, 3), False, 2**17 * 3),
+        (matmul(1, 2**17, 2), False, 2**17 * 2),
         (matmul(3, 2**16, 4), True, 2**16 * 9),
         (activations(4, 2**16), True, 4000),
         (activations(4, 2**16 - 1), False, 4 * (2**16 - 1)),
@@ -100,7 +101,9 @@ def test_of_a_large_product_three_columns_are_judged_the_first_the_last_or_in_be
 def test_of_all_other_problems_everything_is_judged() -> None:
     assert matmul().judged is None
     assert activations(4, 2**16).judged is None
-    assert quantize(np.zeros((2**16, 4))).judged is None
+    weights = quantize(np.zeros((2**16, 4)))
+    for operation in ("calibrate", "quantize", "dequantize", "pack", "unpack"):
+        assert replace(weights, operation=operation).judged is None
 
 
 # ---- what is legal ---------------------------------------------------------------------------------------------------
@@ -168,6 +171,17 @@ def test_large_problems_are_packed_and_answered_alike_by_the_faster_backend(layo
     assert (problem.expected == problem.expected[0]).all()
     few = Problem("pack", 16, {"q": q[:16, :1]}, layout).expected
     assert problem.expected[0, : few.shape[1]].tolist() == few[0].tolist()
+
+
+def test_the_reference_packs_what_is_not_large_and_only_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any) -> Any:
+        raise AssertionError("the other one packs it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(codec, "pack", never)
+        assert matmul().arguments()["packed"].shape == (3, 3)
+    monkeypatch.setattr(reference, "pack_column", never)
+    assert matmul(1, 2**16, 4).arguments()["packed"].shape == (4, 2**15)
 
 
 def test_the_reference_answers_small_problems() -> None:
@@ -246,6 +260,11 @@ def test_a_part_says_how_it_was_made_if_that_is_known() -> None:
     assert unknown.restrict(rows=slice(0, 1)).origin == unknown.with_settings(layout="dense").origin == ""
 
 
+def test_a_problem_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        matmul().k = 3  # type: ignore[misc]
+
+
 def test_another_array_leaves_the_first_problem_as_it_is() -> None:
     problem = pack([[1]])
     changed = problem.with_array("q", np.array([[2]], np.int8))
@@ -263,8 +282,7 @@ def test_a_folded_problem_unfolds_to_itself() -> None:
     for name, array in problem.arrays.items():
         assert again.arrays[name].dtype == array.dtype
         assert again.arrays[name].tolist() == array.tolist()
-    told = json.dumps(json.loads(zlib.decompress(base64.b85decode(text)))).encode()
-    assert len(text) <= len(base64.b85encode(zlib.compress(told, 9))), "as short as can be: a command holds it"
+    assert again.folded() == text
 
 
 @pytest.mark.parametrize(
@@ -273,7 +291,9 @@ def test_a_folded_problem_unfolds_to_itself() -> None:
         (np.array([[1, -2]], np.int8), "np.array([[1, -2]], np.int8)"),
         (np.array([1, 2], np.uint8), "np.array([[1, 2]], np.uint8)[0]"),
         (np.full((1, 9), 3, np.int8), "np.full((1, 9), 3, np.int8)"),
+        (np.full((3, 3), 3, np.int8), "np.resize(np.array([[3, 3, 3]], np.int8), (3, 3))"),
         (np.full((1, 8), 3, np.int8), "np.array([[3, 3, 3, 3, 3, 3, 3, 3]], np.int8)"),
+        (np.array([[4] + [3] * 8], np.int8), "np.array([[4, 3, 3, 3, 3, 3, 3, 3, 3]], np.int8)"),
         (np.array([[3] * 8 + [4]], np.int8), "np.array([[3, 3, 3, 3, 3, 3, 3, 3, 4]], np.int8)"),
         (np.array([[1]] * 3, np.int8), "np.resize(np.array([[1]], np.int8), (3, 1))"),
         (np.array([[1]] * 2, np.int8), "np.array([[1], [1]], np.int8)"),
