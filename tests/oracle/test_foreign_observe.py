@@ -258,3 +258,9 @@ def test_an_answer_without_a_part_names_it(name: str) -> None:
 def test_an_answer_without_several_parts_names_them_in_order() -> None:
     with pytest.raises(ValueError, match=r"^expected inputs, result in it$"):
         read_answer({key: value for key, value in WHOLE.items() if key not in ("result", "inputs")})
+
+
+def test_an_answer_that_names_too_few_results_is_compared_all_the_same() -> None:
+    """No worker gives it, but a kernel may."""
+    observer, _ = watched(lambda call: {**says_three(call), "outputs": ["acc", "row_sum"]})
+    assert kinds(observer.observe("matmul", {})) == ["null result"]

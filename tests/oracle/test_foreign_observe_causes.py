@@ -66,6 +66,23 @@ def test_what_shows_itself_now_and_then_is_not_repeatable(numbers: set[int], cal
     assert process.conditions[2:] == [each for each in causes for _ in range(4)][: calls - 2]
 
 
+def test_the_first_of_the_differences_is_shown() -> None:
+    """Each call gives another number; then only those at another address do."""
+    calls = count()
+    (fault,) = watched(lambda _: says(next(calls)))[0].observe("pack", {}).faults
+    assert fault == Mismatch("not repeatable", "result 1[0]", "2 in an equal call", "0 again")
+    calls = count(1)
+    (fault,) = watched(lambda call: says(next(calls) if call["side"] else 0))[0].observe("pack", {}).faults
+    assert fault == Mismatch("stale cache", "result 1[0]", f"2 in {DEPENDS[0][1]}", "0 again")
+
+
+def test_differences_that_are_not_looked_into_are_taken_for_the_last() -> None:
+    observer, _ = watched(lambda call: says(int(bool(call["arguments"]["depends"](call)))))
+    causes = [DEPENDS[number] for number in (0, 3, 1)]
+    found = [observer.observe("pack", {"depends": depends}).faults[0].kind for _, _, depends in [*causes, DEPENDS[0]]]
+    assert found == ["stale cache", "overread", "stale output", "stale output"]
+
+
 def test_of_calls_that_look_for_a_cause_those_that_die_say_nothing() -> None:
     """Four of four calls must differ."""
     deaths = count()

@@ -414,5 +414,5 @@ def _without(outcome: Outcome, conditions: Conditions, arrays: Arrays) -> Outcom
     """Return an outcome as it would be without the results that are not asked for."""
     if not conditions.left_out or not isinstance(outcome.result, tuple):
         return outcome
-    kept = zip(arrays.outputs, outcome.result, strict=True)
+    kept = zip(arrays.outputs, outcome.result, strict=False)  # as many but for an answer that no worker wrote
     return replace(outcome, result=tuple(None if name in conditions.left_out else part for name, part in kept))
