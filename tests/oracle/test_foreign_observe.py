@@ -264,3 +264,11 @@ def test_an_answer_that_names_too_few_results_is_compared_all_the_same() -> None
     """No worker gives it, but a kernel may."""
     observer, _ = watched(lambda call: {**says_three(call), "outputs": ["acc", "row_sum"]})
     assert kinds(observer.observe("matmul", {})) == ["null result"]
+
+
+def test_results_of_a_kernel_that_returns_them_are_compared_whole() -> None:
+    """It has no outputs by name."""
+    pair = np.array([1], "f4"), np.array([2], "f4")
+    observer, process = watched(lambda _: says(pair, outputs=[]))
+    assert observer.observe("calibrate", {}).faults == ()
+    assert len(process.asked) == 2

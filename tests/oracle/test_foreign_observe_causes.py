@@ -20,6 +20,12 @@ def counted(numbers: set[int], usual: int = 0, other: int = 1) -> Callable[[Call
     return lambda _: says(other if next(calls) in numbers else usual)
 
 
+def numbered(differs: Callable[[int, Call], object]) -> Callable[[Call], Call]:
+    """Return a kernel that gives the number of its call, from 0, where it differs, and 0 elsewhere."""
+    calls = count()
+    return lambda call: says(number if differs(number := next(calls), call) else 0)
+
+
 DEPENDS: list[tuple[str, str, Callable[[Call], int]]] = [
     ("stale cache", "a call whose arrays lie a page further on", lambda c: c["side"] != ""),
     ("stale output", "a call whose outputs held other bytes before", lambda c: c["fill"] != 0xA5),
@@ -67,13 +73,16 @@ def test_what_shows_itself_now_and_then_is_not_repeatable(numbers: set[int], cal
 
 
 def test_the_first_of_the_differences_is_shown() -> None:
-    """Each call gives another number; then only those at another address do."""
-    calls = count()
-    (fault,) = watched(lambda _: says(next(calls)))[0].observe("pack", {}).faults
-    assert fault == Mismatch("not repeatable", "result 1[0]", "2 in an equal call", "0 again")
-    calls = count(1)
-    (fault,) = watched(lambda call: says(next(calls) if call["side"] else 0))[0].observe("pack", {}).faults
-    assert fault == Mismatch("stale cache", "result 1[0]", f"2 in {DEPENDS[0][1]}", "0 again")
+    """Of a kernel that gives the number of its call wherever it differs."""
+    told = [
+        ("not repeatable", "2 in an equal call", lambda number, _: True),
+        ("stale cache", f"6 in {DEPENDS[0][1]}", lambda _, call: call["side"]),
+        ("thread dependent", "22 in a call with 2 threads", lambda _, call: call["threads"] > 1),
+        ("not repeatable", "7 in a later call", lambda number, _: number in (1, 7, 8, 9)),
+    ]
+    for kind, got, differs in told:
+        (fault,) = watched(numbered(differs))[0].observe("pack", {}).faults
+        assert (fault.kind, fault.got) == (kind, got)
 
 
 def test_differences_that_are_not_looked_into_are_taken_for_the_last() -> None:
@@ -349,6 +358,7 @@ I = np.ones(2, "i4")  # noqa: E741
         ((I, F), (I, F, F), False),
         ((I, F), (I,), False),
         (F, np.ones(3, "f4"), False),
+        (np.ones(3, "f4"), F, False),
         (F, np.ones((2, 1), "f4"), False),
         (F, None, False),
         (None, F, False),

@@ -77,7 +77,7 @@ def test_a_message_has_up_to_four_gibibytes() -> None:
         ('{"map": 5}', "'int' object has no attribute 'items'"),
         ('{"array": ["int8", [Infinity], "AA=="]}', "cannot convert float infinity to integer"),
         (20000 * "[", "recursion"),
-        ('{"array": ["int8", [1], "A?=="]}', "base64"),
+        ('{"array": ["int8", [1], "A?A=="]}', "base64"),
         ('{"array": ["int8", [3], "AA=="]}', "cannot reshape"),
         ('{"array": ["int32", [1], "AA=="]}', "multiple of element size"),
         ("[]", "expected a value"),
@@ -145,6 +145,7 @@ class Special(np.ndarray[Any, Any]):
     [
         (2**64, "int"),
         (-(2**64), "int"),
+        (2**64 + 1, "int"),
         (1.5, "float"),
         (np.float32(1), "float32"),
         (np.zeros((2, 3), ">i4"), "ndarray >i4[2, 3]"),

@@ -345,7 +345,7 @@ def read_answer(answer: dict[str, Any]) -> tuple[Arrays, Outcome]:
     faults = [_texts("faults", fault) for fault in answer["faults"]]
     if any(len(fault) != FAULT_PARTS for fault in faults):
         raise ValueError(f"faults: expected {FAULT_PARTS} texts each")
-    raised = None if answer["raised"] is None else _texts("raised", [answer["raised"]])[0]
+    (raised,) = (None,) if answer["raised"] is None else _texts("raised", [answer["raised"]])
     told = tuple(Mismatch(kind, place, got, expected) for kind, place, got, expected in faults)
     return arrays, Outcome(answer["result"], raised, told)
 
