@@ -22,9 +22,14 @@ from tests.oracle.foreign_kernels import Settings, asked, page
 
 
 @pytest.fixture(autouse=True)
-def on_x86(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a change is called differs elsewhere."""
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a change is called differs elsewhere; and this process must not end well before the tests do."""
+
+    def end(_: int) -> None:
+        raise AssertionError("the process was ended")
+
     monkeypatch.setattr("q35ref.oracle.foreign.environment.X86", True)
+    monkeypatch.setattr(os, "_exit", end)
 
 
 KERNEL = """

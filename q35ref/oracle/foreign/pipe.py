@@ -139,6 +139,8 @@ class PipeClient:
             self.command = shlex.split(command)
         except ValueError as error:
             raise CannotStart(f"the command cannot be read: {error}") from error
+        if not self.command:
+            raise CannotStart("the command is empty")
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._absent: dict[str, bool] = {}
@@ -211,7 +213,7 @@ class PipeClient:
             )
         except OSError as error:
             self._said.close()
-            raise CannotStart(f"{self.command[0] if self.command else 'nothing'}: {error.strerror}") from error
+            raise CannotStart(f"{self.command[0]}: {error.strerror}") from error
         self._rest = bytearray()
         self._last: str | None = None
 
