@@ -16,6 +16,7 @@ import pytest
 from q35ref.backends.numpy import NumpyBackend
 from q35ref.oracle.calls import Outcome
 from q35ref.oracle.cases import smallest
+from q35ref.oracle.foreign import pipe
 from q35ref.oracle.foreign.abi import CALLS
 from q35ref.oracle.foreign.pipe import PipeClient, answer, request, settings, words
 from q35ref.oracle.foreign.process import CannotStart
@@ -283,7 +284,11 @@ def test_what_dies_of_a_question_has_the_operation(start: Start) -> None:
     assert start("exit 3").has("unpack") is True
 
 
-def test_an_answer_that_cannot_be_read_is_a_result_of_another_kind(start: Start) -> None:
+def test_an_answer_that_cannot_be_read_is_a_result_of_another_kind(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another line is waited for, which would tell of a greeting."""
+    monkeypatch.setattr(pipe, "GRACE", 0.01)
     outcome = start("read -r line; echo 01; read -r line").observe(UNPACK)
     assert isinstance(outcome.result, Foreign)
     assert outcome.result.type_name == "an answer that cannot be read: q: expected 2 numbers, got 1"

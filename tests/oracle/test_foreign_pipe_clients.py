@@ -192,7 +192,7 @@ def test_a_mark_after_an_answer_is_a_line_that_nobody_asked_for(start: Start) ->
 def test_what_does_not_answer_in_time_is_ended(start: Start, script: str, problem: Problem, said: str) -> None:
     """It would go on for seconds."""
     if problem is LARGE:
-        script = "head -c 9 > /dev/null; " + script.replace("read -n 1 l; ", "")
+        script = "head -c 8192 > /dev/null; " + script.replace("read -n 1 l; ", "")
     client = start(script, 0.25)
     begun = time.monotonic()
     assert told(client.observe(problem)) == ("hang", said)

@@ -147,9 +147,11 @@ def results(python: Host, result: Any, change: Any) -> list[Any]:
 
 
 def test_a_result_that_the_next_call_changes_is_told(python: Host) -> None:
-    array = np.zeros(8, np.uint8)
+    """To a smaller number or a larger one."""
+    array = np.full(8, 5, np.uint8)
     change = lambda: array.__setitem__(0, array[0] + 1)  # noqa: E731
     assert results(python, array, change) == [[], [CHANGED]]
+    assert results(python, array, lambda: array.fill(0)) == [[], [CHANGED]]
     assert results(python, (None, array), change) == [[], [CHANGED]]
     assert results(python, array.copy(), change) == [[], []]
 
