@@ -1,11 +1,11 @@
-"""The lines of the pipe protocol, as its description has them, and the oracle's side of clients that keep to it."""
+"""Clients behind a pipe that break the protocol, in the shell's language: how each ends, and what is told of it."""
 
 import os
-import re
 import select
 import shlex
-import struct
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,146 +13,24 @@ from typing import Any
 import numpy as np
 import pytest
 
-from q35ref.backends.numpy import NumpyBackend
 from q35ref.oracle.calls import Outcome
 from q35ref.oracle.cases import smallest
 from q35ref.oracle.foreign import pipe
-from q35ref.oracle.foreign.abi import CALLS
-from q35ref.oracle.foreign.pipe import PipeClient, answer, request, settings, words
-from q35ref.oracle.foreign.process import CannotStart
-from q35ref.oracle.foreign.wire import Foreign
+from q35ref.oracle.foreign.pipe import PipeClient, _first_line
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
 
-TABLE = (Path(__file__).parents[2] / "docs" / "pipe.md").read_text()
+UNPACK = smallest("unpack")
 
-FORMS = dict(re.findall(r"^\| `(\w+) ([^`]+)` \| `[^`]+` \|$", TABLE, re.MULTILINE))
-"""What follows the operation in a request, by the protocol's description."""
-
-ANSWERS = dict(re.findall(r"^\| `(\w+) [^`]+` \| `([^`]+)` \|$", TABLE, re.MULTILINE))
-
-BY_COLUMNS = ("q", "w")
-
-
-def posed(operation: str, layout: str = "dense", method: str = "symmetric") -> Problem:
-    """Return a problem of which every size and number is another."""
-    random = np.random.default_rng(1)
-    q, a = random.integers(-4, 4, (18, 3), np.int8), random.integers(-99, 99, (2, 18), np.int8)
-    w, x = random.normal(size=(18, 3)).astype("f4"), random.normal(size=(2, 18)).astype("f4")
-    scale, offset = (1 + random.random((2, 3))).astype("f4"), random.normal(size=(2, 3)).astype("f4")
-    arrays: dict[str, Any] = {"q": q, "w": w, "a": a, "x": x, "scale": scale, "offset": offset}
-    names = {"matmul": ("a", "q", "scale", "offset"), "unpack": ("q",), "calibrate": ("w",)}
-    usual = tuple(name.rstrip(".") for name in FORMS[operation].split() if name.endswith("..."))
-    return Problem(operation, 18, {name: arrays[name] for name in names.get(operation, usual)}, layout, 16, 1, method)
-
-
-def bits(array: Any) -> list[str]:
-    """Return the numbers of an array as the protocol has them."""
-    form = {"int8": "b", "uint8": "B", "float32": "f", "int32": "i"}[array.dtype.name]
-    return [struct.pack(f">{form}", value).hex().upper() for value in array.ravel().tolist()]
-
-
-OPERATIONS = list(CALLS)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_request_is_what_the_description_says(operation: str) -> None:
-    """Sizes, settings and arrays in its order, those by columns turned."""
-    for layout, method, number in (("byte", "minmax", "0"), ("dense", "symmetric", "1")):
-        problem = posed(operation, layout, method)
-        values = {"M": "2", "K": "12", "N": "3", "LAYOUT": number, "METHOD": number, "GROUP_SIZE": "10", "GAIN": "1"}
-        expected = [operation]
-        for word in FORMS[operation].split():
-            if word in values:
-                expected.append(values[word])
-                continue
-            name = word.removesuffix("...")
-            array = problem.arguments()[name]
-            expected += bits(array.T if name in BY_COLUMNS else array)
-        assert request(problem).split(" ") == expected
-        assert settings(problem) == [int(values[word], 16) for word in FORMS[operation].split() if word in values]
-
-
-def test_numbers_have_all_their_digits() -> None:
-    assert words(np.array([0, -1, -128, 127], np.int8)) == ["00", "FF", "80", "7F"]
-    assert words(np.array([[1], [2]], np.int32)) == ["00000001", "00000002"]
-    assert words(np.array([[1, 2], [3, 4]], np.uint8).T) == ["01", "03", "02", "04"]
-    assert words(np.array([-0.0], np.float32)) == ["80000000"]
-
-
-def parts_of(result: Any) -> tuple[Any, ...]:
-    """Return the parts of a result."""
-    return tuple(result) if isinstance(result, tuple) else (result,)
-
-
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_answer_is_what_the_description_says(operation: str) -> None:
-    """The results of NumPy, written as it says, are those of NumPy."""
-    problem = posed(operation)
-    call = CALLS[operation](problem.arguments())
-    right = getattr(NumpyBackend(), operation)(*problem.arguments().values())
-    names = [word.removesuffix("...") for word in ANSWERS[operation].split()]
-    told = [
-        " ".join(bits(part.T if name in BY_COLUMNS else part))
-        for name, part in zip(names, parts_of(right), strict=True)
-    ]
-    for line in (" ".join(told), "\t".join(told).lower() + "\r"):
-        found = answer(call, line)
-        assert type(found) is (tuple if isinstance(right, tuple) else np.ndarray)
-        for one, other in zip(parts_of(found), parts_of(right), strict=True):
-            assert one.dtype == other.dtype
-            np.testing.assert_array_equal(one, other)
-
-
-def read(line: str, operation: str = "unpack") -> Any:
-    """Return what is read of an answer to the smallest problem."""
-    return answer(CALLS[operation](smallest(operation).arguments()), line)
-
-
-def test_results_of_a_matmul_may_be_left_out() -> None:
-    assert [part is None for part in read("- - -", "matmul")] == [True, True, True]
-    acc, row_sum, out = read("- 00000002 -", "matmul")
-    assert (acc, row_sum.tolist(), out) == (None, [[2]], None)
-    acc, row_sum, out = read("FFFFFFFE - 3FC00000", "matmul")
-    assert (acc.tolist(), row_sum, out.tolist()) == ([[[-2]]], None, [[1.5]])
-
-
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("\ufeff01 01", "it begins with a UTF-8 byte order mark"),
-        (" ? ", "it is ?, but the client does this operation"),
-        ("", "q: expected 2 numbers, got 0"),
-        ("01", "q: expected 2 numbers, got 1"),
-        ("01 G1", "q: expected numbers of 2 hexadecimal digits, got 'G1'"),
-        ("01 001", "q: expected numbers of 2 hexadecimal digits, got '001'"),
-        ("1 01", "q: expected numbers of 2 hexadecimal digits, got '1'"),
-        ("- 01", "q: expected numbers of 2 hexadecimal digits, got '-'"),
-        ("01 " + 50 * "x", f"q: expected numbers of 2 hexadecimal digits, got '{40 * 'x'}'"),
-        ("01 01 x", "expected nothing after q, got 1 more words"),
-        ("01 01 x\ty   z ", "expected nothing after q, got 3 more words"),
-    ],
-)
-def test_a_line_that_is_no_answer_says_why(line: str, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
-        read(line)
-
-
-def test_of_several_results_the_one_that_is_short_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^row_sum: expected 1 numbers, got 0$"):
-        read("00000001", "matmul")
-    with pytest.raises(ValueError, match=r"^expected nothing after out, got 2 more words$"):
-        read("- - - - -", "matmul")
-    with pytest.raises(ValueError, match=r"^out: expected numbers of 8 hexadecimal digits, got '01'$"):
-        read("- - 01", "matmul")
-
+LARGE = Problem("unpack", 1 << 16, {"q": np.ones((1 << 16, 1), np.int8)})
+"""A request longer than what a pipe holds."""
 
 Start = Callable[..., PipeClient]
 
 
 @pytest.fixture(name="start")
 def starts() -> Iterator[Start]:
-    """Yield a function that starts a client in the shell's language, which is ended with the test."""
+    """Yield a function that starts a client, which is ended with the test."""
     started: list[PipeClient] = []
 
     def run(script: str, timeout: float = 20) -> PipeClient:
@@ -164,182 +42,299 @@ def starts() -> Iterator[Start]:
         client.close()
 
 
-UNPACK = smallest("unpack")
-"""Two ones, by any answer but these a wrong one."""
-
-RIGHT = "while read -r line; do echo 01 01; done"
-
-
-def told(outcome: Outcome) -> list[tuple[str, str]]:
-    """Return the kinds of an outcome's faults, and what was got."""
-    return [(fault.kind, fault.got) for fault in outcome.faults]
+def told(outcome: Outcome) -> tuple[str, str]:
+    """Return the kind of an outcome's one fault, and what was got."""
+    (fault,) = outcome.faults
+    return fault.kind, fault.got
 
 
-def test_a_problem_is_asked_twice(start: Start, tmp_path: Path) -> None:
-    """By equal lines."""
-    client = start(f'while read -r line; do echo "$line" >> {tmp_path / "asked"}; echo 01 01; done')
-    outcome = client.observe(UNPACK)
+def spoken(client: PipeClient) -> None:
+    """Wait until a client has written something."""
+    assert client._process is not None
+    assert client._process.stdout is not None
+    poll = select.poll()
+    poll.register(client._process.stdout, select.POLLIN)
+    assert poll.poll(9000)
+
+
+TWICE = "wrote a line that nobody asked for: "
+
+
+@pytest.mark.parametrize(
+    ("script", "death"),
+    [
+        ("read -r l; exit 3", ("exit", "the client ended with status 3")),
+        ("read -r l; echo out of paper >&2; exit 0", ("exit", "the client ended with status 0; it said: out of paper")),
+        ("read -r l; kill -ABRT $$", ("crash", "SIGABRT")),
+        ("read -r l; printf 01; exit 3", ("exit", "the client ended with status 3; its last line had no end: '01'")),
+        ("read -r l; printf '01 01\\n02'; read -r l", ("exit", f"{TWICE}'02', after '01 01'")),
+        ("read -r l; printf '\\n\\n'; read -r l", ("exit", f"{TWICE}'', after ''")),
+    ],
+)
+def test_a_client_that_breaks_the_protocol_is_told_and_started_again(
+    start: Start, script: str, death: tuple[str, str]
+) -> None:
+    """Nothing is answered."""
+    client = start(script)
+    for _ in range(2):
+        outcome = client.observe(UNPACK)
+        assert told(outcome) == death
+        assert (outcome.answered, outcome.result, outcome.raised) == (False, None, None)
+    assert client._process is None
+
+
+def test_what_was_expected_of_a_client_that_ends_is_said(start: Start) -> None:
+    client = start("read -r l; exit 3")
+    expected = Mismatch("exit", "unpack", "the client ended with status 3", "a result, and the process going on")
+    assert client.observe(UNPACK).faults == (expected,)
+
+
+def test_of_a_client_that_dies_of_the_second_request_the_first_answer_stays(start: Start) -> None:
+    outcome = start("read -r l; echo '! no'; read -r l; exit 3").observe(UNPACK)
+    assert told(outcome) == ("exit", "the client ended with status 3")
+    assert (outcome.raised, outcome.answered) == ("no", True)
+    outcome = start("read -r l; echo 01 01; read -r l; exit 3").observe(UNPACK)
     assert outcome.result.tolist() == [[1], [1]]
-    assert (outcome.raised, outcome.faults, outcome.answered) == (None, (), True)
-    assert (tmp_path / "asked").read_text() == 2 * "unpack 2 1 0 9\n".replace("9", "09")
 
 
-def test_a_client_is_waited_for_after_its_first_answer_alone(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A greeting may have been taken for it. Each look before a request and after an answer takes no time."""
+def test_a_greeting_is_a_line_that_nobody_asked_for(start: Start) -> None:
+    client = start("echo ready; cat")
+    spoken(client)
+    assert told(client.observe(UNPACK)) == ("exit", f"{TWICE}'ready', before the first request")
+
+
+def test_a_greeting_that_is_taken_for_the_answer_is_seen_by_the_answer(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipe, "SETTLE", 5)
+    client = start("read -r l; echo ready; sleep 0.02; echo 01 01; read -r l")
+    assert told(client.observe(UNPACK)) == ("exit", f"{TWICE}'01 01', after 'ready'")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+def test_after_lines_that_cannot_be_read_another_is_waited_for_three_times_in_vain(
+    start: Start, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a second each; a line that comes is one that nobody asked for, as a greeting is followed by the answer."""
     waited: list[float] = []
     more = PipeClient._more
 
     def noted(self: PipeClient, seconds: float) -> bool:
         waited.append(seconds)
-        return more(self, seconds)
+        if seconds == 0.5 and len([each for each in waited if each == 0.5]) == number:
+            self._rest += b"01 01\n"
+        return more(self, 0)
 
+    client = start("while read -r l; do echo 01; done")
     monkeypatch.setattr(PipeClient, "_more", noted)
-    client = start(RIGHT)
-    client.observe(UNPACK)
-    client.observe(UNPACK)
-    assert waited == [0, 0.05, *6 * [0]]
+    outcomes = [client.observe(UNPACK) for _ in range(number)]
+    assert (
+        waited == [0, 0.05, 0.5, *(2 * [0, 0, 0.5]), 0, 0, 0, 0][: 3 * number if number < 4 else 9 + 2 * (number - 3)]
+    )
+    if number < 4:
+        assert told(outcomes[-1]) == ("exit", f"{TWICE}'01 01', after '01'")
+    else:
+        assert outcomes[-1].faults == ()
 
 
-def test_seconds_are_milliseconds_to_the_system(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    waited: list[float] = []
-    real = select.poll
-
-    class Poll:
-        def __init__(self) -> None:
-            self.real = real()
-            self.register, self.unregister = self.real.register, self.real.unregister
-
-        def poll(self, milliseconds: float) -> Any:
-            waited.append(milliseconds)
-            return self.real.poll(milliseconds)
-
-    client = start(RIGHT)
-    monkeypatch.setattr(select, "poll", Poll)
-    assert client.observe(UNPACK).faults == ()
-    looked = [milliseconds for milliseconds in waited if milliseconds < 15000]
-    assert looked == [0, 50, 0, 0]
-    assert max(waited) <= 20000
-    assert client._more(0.25) is False
-    assert waited[-1] == 250
+def test_a_byte_order_mark_is_shown_by_each_problem(start: Start) -> None:
+    """For each, the client is started anew; nothing more is waited for."""
+    client = start("printf '\\357\\273\\277'; while read -r l; do echo 01 01; done")
+    spoken(client)
+    begun = time.monotonic()
+    for _ in range(2):
+        outcome = client.observe(UNPACK)
+        assert "it begins with a UTF-8 byte order mark" in outcome.result.type_name
+        assert client._process is None
+    assert time.monotonic() - begun < pipe.GRACE
 
 
-def test_pieces_are_of_64_kibibytes(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a request and of an answer, each longer than that."""
-    rows = 1 << 16
-    ones = Problem("unpack", rows, {"q": np.ones((rows, 1), np.int8)})
-    sizes: dict[str, set[int]] = {"read": set(), "write": set()}
-    read, write = os.read, os.write
-
-    def reading(source: int, size: int) -> bytes:
-        sizes["read"].add(size)
-        return read(source, size)
-
-    def writing(sink: int, data: Any) -> int:
-        sizes["write"].add(len(data))
-        return write(sink, data)
-
-    client = start("cat > /dev/null & read -r line; yes 01 | head -n 65536 | tr '\\n' ' '; echo; read -r line")
-    monkeypatch.setattr(os, "read", reading)
-    monkeypatch.setattr(os, "write", writing)
-    outcome = client._once(ones)
-    assert outcome.result.shape == (rows, 1)
-    assert sizes["read"] == {1 << 16}
-    assert max(sizes["write"]) == 1 << 16
-
-
-def test_equal_requests_with_other_answers_are_not_repeatable(start: Start) -> None:
-    outcome = start("read -r line; echo 01 01; read -r line; echo 01 02; read -r line").observe(UNPACK)
-    expected = Mismatch("not repeatable", "result 1[1, 0]", "2 in an equal request", "1 again")
-    assert outcome.faults == (expected,)
-    assert outcome.result.tolist() == [[1], [1]]
-
-
-def test_a_refusal_is_told_without_its_mark(start: Start) -> None:
-    said = ["! too long", "!too long", "  !  too long  ", "!"]
-    client = start("".join(f"read -r line; echo '{text}'; read -r line; echo '{text}';" for text in said) + "read -r l")
-    outcomes = [client.observe(UNPACK) for _ in said]
-    assert [outcome.raised for outcome in outcomes] == ["too long", "too long", "too long", "!"]
-    assert all(outcome.faults == () and outcome.result is None for outcome in outcomes)
-
-
-def test_an_operation_is_asked_for_once(start: Start) -> None:
-    """By a question mark it is told that there is none, by anything else that there is."""
-    client = start("read -r line; echo ' ? '; read -r line; echo 01 01; read -r line; echo '?'; read -r line")
-    assert [client.has("pack"), client.has("pack"), client.has("unpack"), client.has("unpack")] == [
-        False,
-        False,
-        True,
-        True,
-    ]
-    assert client.has("matmul") is False
-
-
-@pytest.mark.parametrize("mark", ["?", "01 01"])
-def test_a_byte_order_mark_hides_no_question_mark(start: Start, mark: str) -> None:
-    assert start(f"read -r line; printf '\\357\\273\\277{mark}\\n'; read -r line").has("unpack") is (mark != "?")
-
-
-def test_what_dies_of_a_question_has_the_operation(start: Start) -> None:
-    """It is found out by problems."""
-    assert start("exit 3").has("unpack") is True
-
-
-def test_an_answer_that_cannot_be_read_is_a_result_of_another_kind(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another line is waited for, which would tell of a greeting."""
-    monkeypatch.setattr(pipe, "GRACE", 0.01)
-    outcome = start("read -r line; echo 01; read -r line").observe(UNPACK)
-    assert isinstance(outcome.result, Foreign)
-    assert outcome.result.type_name == "an answer that cannot be read: q: expected 2 numbers, got 1"
-    assert (outcome.faults, outcome.raised, outcome.answered) == ((), None, True)
+def test_a_part_of_a_byte_order_mark_belongs_to_the_first_line_too(start: Start) -> None:
+    client = start("printf '\\357\\273'; read -r l; printf '\\277?\\n'; read -r l")
+    spoken(client)
+    assert client.has("unpack") is False
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("script", "said"),
     [
-        ("'unfinished", "the command cannot be read: No closing quotation"),
-        ("no-such-program --fast", "no-such-program: No such file or directory"),
-        ("", "the command is empty"),
+        ("printf '\\357\\273\\277x'; read -r l", "'\\ufeffx', before the first request"),
+        ("printf '\\357\\273\\277\\n'; read -r l", "'\\ufeff', before the first request"),
     ],
 )
-def test_what_cannot_be_started_says_why(command: str, said: str) -> None:
-    with pytest.raises(CannotStart, match=f"^{said}$"):
-        PipeClient(command, 1)
+def test_a_mark_with_a_line_after_it_is_a_greeting(start: Start, script: str, said: str) -> None:
+    client = start(script)
+    spoken(client)
+    kind, got = told(client.observe(UNPACK))
+    assert (kind, got) == ("exit", TWICE + said.replace("\\ufeff", "\ufffd"))
 
 
-def test_what_cannot_be_started_again_is_told(tmp_path: Path) -> None:
-    program = tmp_path / "client"
-    program.write_text("#!/bin/sh\nexit 3\n")
-    program.chmod(0o700)
-    client = PipeClient(str(program), 20)
-    assert told(client.observe(UNPACK)) == [("exit", "the client ended with status 3")]
-    program.unlink()
-    found = f"it cannot be started again: {program}: No such file or directory"
-    assert told(client.observe(UNPACK)) == [("exit", found)]
-    program.write_text(f"#!/bin/sh\n{RIGHT}\n")
-    program.chmod(0o700)
-    assert client.observe(UNPACK).faults == ()
+def test_a_mark_after_an_answer_is_a_line_that_nobody_asked_for(start: Start) -> None:
+    kind, got = told(start("read -r l; printf '01 01\\n\\357\\273\\277'; read -r l").observe(UNPACK))
+    assert (kind, got) == ("exit", f"{TWICE}'\ufffd', after '01 01'")
+
+
+@pytest.mark.parametrize(
+    ("script", "problem", "said"),
+    [
+        ("read -r l; sleep 9", UNPACK, "no answer within 0.25 s"),
+        ("read -r l; printf '01\\r'; sleep 9", UNPACK, "no answer within 0.25 s, only '01' without the end of a line"),
+        ("sleep 9", LARGE, "no answer within 0.25 s, nor was the whole request read"),
+        (
+            "printf 01; sleep 9",
+            LARGE,
+            "no answer within 0.25 s, only '01' without the end of a line, nor was the whole request read",
+        ),
+        ("read -n 1 l; echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
+        ("echo 01; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
+    ],
+)
+def test_what_does_not_answer_in_time_is_ended(start: Start, script: str, problem: Problem, said: str) -> None:
+    """It would go on for seconds."""
+    if problem is LARGE:
+        script = "head -c 8192 > /dev/null; " + script.replace("read -n 1 l; ", "")
+    client = start(script, 0.25)
+    begun = time.monotonic()
+    assert told(client.observe(problem)) == ("hang", said)
+    assert time.monotonic() - begun < 4
+    assert client._process is None
+
+
+def test_what_a_client_started_ends_with_it(start: Start, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "held")
+    end = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    client = start(f"exec 9> {tmp_path / 'held'}; echo x >&9; sleep 9 & read -r l; read -r l")
+    poll = select.poll()
+    poll.register(end, select.POLLIN)
+    assert poll.poll(9000)
+    assert os.read(end, 2) == b"x\n"
     client.close()
+    client.close()
+    assert poll.poll(1000)
+    assert os.read(end, 1) == b""
+    os.close(end)
 
 
-@pytest.mark.parametrize(("kind", "lines"), [("not repeatable", 2), ("value", 1), ("alpha", 1), ("zeal", 1), ("", 1)])
-def test_the_printed_code_asks_the_problem_without_the_oracle(
-    start: Start, kind: str, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_client_is_closed_whatever_has_become_of_it(start: Start) -> None:
+    """Its group may be gone; a stream that cannot be closed is let go."""
+    client = start("cat")
+    process = client._process
+    assert process is not None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    class Stuck:
+        def close(self) -> None:
+            raise BrokenPipeError
+
+    assert process.stdin is not None
+    process.stdin.close()
+    process.stdin = Stuck()  # type: ignore[assignment]
+    client.close()
+    assert process.stdout is not None
+    assert process.stdout.closed
+    assert client._said.closed
+
+
+@pytest.mark.parametrize(
+    ("script", "problem", "death"),
+    [
+        ("read -r l; exec >&-; sleep 9", UNPACK, "the client closed its output"),
+        (
+            "read -r l; printf 01; exec >&-; sleep 9",
+            UNPACK,
+            "the client closed its output; its last line had no end: '01'",
+        ),
+        ("exec 0<&-; sleep 9", LARGE, "the client closed its input"),
+        ("sleep 9 & exit 3", UNPACK, "the client ended with status 3"),
+    ],
+)
+def test_who_closes_a_pipe_has_half_a_second_to_end(
+    start: Start, script: str, problem: Problem, death: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Twice where two answers were in doubt."""
-    client = start('while read -r line; do echo "$line"; done')
-    code = client.code(UNPACK, Mismatch(kind, "", "", "") if kind else None)
-    started: list[Any] = []
-    real = subprocess.Popen
+    """Or longer, if its child holds the pipes; which is told after the time is up."""
+    waited: list[float | None] = []
+    wait = subprocess.Popen.wait
 
-    def noted(*arguments: Any, **options: Any) -> Any:
-        started.append(real(*arguments, **options))
-        return started[-1]
+    def impatient(self: Any, timeout: float | None = None) -> int:
+        waited.append(timeout)
+        return wait(self, None if timeout is None else timeout / 10)
 
-    monkeypatch.setattr(subprocess, "Popen", noted)
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    exec(compile(code, "code", "exec"), {})  # noqa: S102 - what is printed for the user
-    with started[0]:
-        assert capsys.readouterr().out == lines * f"{request(UNPACK)}\n"
-    assert "q35ref" not in code
+    client = start(script, 0.1 if "exit" in script else 20)
+    monkeypatch.setattr(subprocess.Popen, "wait", impatient)
+    begun = time.monotonic()
+    assert told(client.observe(problem)) == ("exit", death)
+    assert time.monotonic() - begun < 4
+    assert waited == [0.5, None]
+
+
+def test_a_request_need_not_be_read_by_who_answers_soon(start: Start) -> None:
+    """Half a second after its input is closed it may still answer."""
+    client = start("head -c 9 > /dev/null; exec 0<&-; sleep 0.05; echo '! too large'; sleep 9")
+    outcome = client._once(LARGE)
+    assert (outcome.raised, outcome.faults) == ("too large", ())
+
+
+def test_an_empty_line_is_an_answer_though_the_request_is_not_read_to_its_end(start: Start) -> None:
+    """What comes after it is what nobody asked for."""
+    client = start("head -c 9 > /dev/null; echo; sleep 0.02; printf x; sleep 0.02; cat > /dev/null", 2)
+    assert told(client.observe(LARGE)) == ("exit", f"{TWICE}'x', after ''")
+
+
+def test_an_answer_may_come_in_pieces(start: Start) -> None:
+    client = start("while read -r l; do printf '01 '; sleep 0.01; printf '0'; sleep 0.01; echo 1; done")
+    outcome = client.observe(UNPACK)
+    assert outcome.faults == ()
+    assert outcome.result.tolist() == [[1], [1]]
+
+
+@pytest.mark.parametrize("length", [10, 11])
+def test_an_answer_has_a_length(start: Start, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 256 MiB without an end, which is shown in small."""
+    assert pipe.MOST_LINE == 256 << 20
+    monkeypatch.setattr(pipe, "MOST_LINE", 10)
+    client = start(f"read -r l; printf '01 01{(length - 5) * ' '}'; sleep 0.05; echo; read -r l")
+    outcome = client._once(UNPACK)
+    if length == 10:
+        assert outcome.result.tolist() == [[1], [1]]
+    else:
+        assert told(outcome) == ("exit", "an answer of more than 10 bytes; the client was ended")
+
+
+def test_what_a_client_says_beside_is_cut_after_an_answer(start: Start) -> None:
+    client = start("while read -r l; do head -c 1048577 /dev/zero >&2; echo 01 01; done")
+    client._once(UNPACK)
+    assert os.fstat(client._said.fileno()).st_size == 0
+
+
+@pytest.mark.parametrize(
+    ("now", "death"), [(20.0, ("hang", "no answer within 20 s")), (19.0, None), (99.0, ("hang", ""))]
+)
+def test_when_the_time_is_up_no_answer_counts(
+    start: Start, now: float, death: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it is there: to the moment. After it, nothing is waited for."""
+    client = start("while read -r l; do echo 01 01; done" if now < 99 else "cat > /dev/null")
+    times = iter([0.0, 0.0])
+
+    def clock() -> float:
+        moment = next(times, None)
+        if moment is None and now < 99:
+            spoken(client)
+        return now if moment is None else moment
+
+    monkeypatch.setattr(time, "monotonic", clock)
+    outcome = client._once(UNPACK)
+    if death is None:
+        assert outcome.faults == ()
+    else:
+        assert told(outcome)[0] == death[0]
+        assert told(outcome)[1].startswith(death[1])
+
+
+def test_of_a_line_sixty_four_characters_are_shown() -> None:
+    assert _first_line(64 * b"x") == 64 * "x"
+    assert _first_line(65 * b"x") == 64 * "x" + "..."
+    assert _first_line(b"a\nb") == "a"
+    assert _first_line(b"a\x1b\r\n") == "a\ufffd"
+    assert _first_line(b"") == ""
