@@ -338,3 +338,8 @@ def test_of_a_line_sixty_four_characters_are_shown() -> None:
     assert _first_line(b"a\nb") == "a"
     assert _first_line(b"a\x1b\r\n") == "a\ufffd"
     assert _first_line(b"") == ""
+
+
+def test_characters_of_four_bytes_are_characters() -> None:
+    assert _first_line(64 * "\U0001d11e".encode()) == 64 * "\U0001d11e"
+    assert _first_line(65 * "\U0001d11e".encode()) == 64 * "\U0001d11e" + "..."

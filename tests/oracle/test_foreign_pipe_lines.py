@@ -138,6 +138,12 @@ def test_a_line_that_is_no_answer_says_why(line: str, said: str) -> None:
         read(line)
 
 
+@pytest.mark.parametrize("operation", ["calibrate", "quantize_activations"])
+def test_results_of_no_other_operation_may_be_left_out(operation: str) -> None:
+    with pytest.raises(ValueError, match=r"scale: expected numbers of 8 hexadecimal digits, got '-'$"):
+        read("- 00000000", operation)
+
+
 def test_of_several_results_the_one_that_is_short_is_named() -> None:
     with pytest.raises(ValueError, match=r"^row_sum: expected 1 numbers, got 0$"):
         read("00000001", "matmul")

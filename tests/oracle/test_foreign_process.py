@@ -230,6 +230,9 @@ def test_deaths_are_fixed() -> None:
 
 def test_of_what_a_kernel_says_a_mebibyte_is_kept_between_calls(start: Start, tmp_path: Path) -> None:
     with (tmp_path / "said").open("a+b") as said:
+        said.truncate(10)
+        cut(said)
+        assert os.fstat(said.fileno()).st_size == 10
         said.truncate(1 << 20)
         cut(said)
         assert os.fstat(said.fileno()).st_size == 1 << 20
