@@ -57,6 +57,14 @@ def spoken(client: PipeClient) -> None:
     assert poll.poll(9000)
 
 
+def begun(folder: Path) -> None:
+    """Wait until a client has made a file of this name."""
+    until = time.monotonic() + 9
+    while not (folder / "begun").exists():
+        assert time.monotonic() < until
+        time.sleep(0.002)
+
+
 TWICE = "wrote a line that nobody asked for: "
 
 
@@ -137,16 +145,17 @@ def test_after_lines_that_cannot_be_read_another_is_waited_for_three_times_in_va
         assert outcomes[-1].faults == ()
 
 
-def test_a_byte_order_mark_is_shown_by_each_problem(start: Start) -> None:
+def test_a_byte_order_mark_is_shown_by_each_problem(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """For each, the client is started anew; nothing more is waited for."""
+    monkeypatch.setattr(pipe, "GRACE", 9)
     client = start("printf '\\357\\273\\277'; while read -r l; do echo 01 01; done")
     spoken(client)
-    begun = time.monotonic()
+    since = time.monotonic()
     for _ in range(2):
         outcome = client.observe(UNPACK)
         assert "it begins with a UTF-8 byte order mark" in outcome.result.type_name
         assert client._process is None
-    assert time.monotonic() - begun < pipe.GRACE
+    assert time.monotonic() - since < 5
 
 
 def test_a_part_of_a_byte_order_mark_belongs_to_the_first_line_too(start: Start) -> None:
@@ -185,18 +194,20 @@ def test_a_mark_after_an_answer_is_a_line_that_nobody_asked_for(start: Start) ->
             LARGE,
             "no answer within 0.25 s, only '01' without the end of a line, nor was the whole request read",
         ),
-        ("read -n 1 l; echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
+        ("echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
         ("echo 01; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
     ],
 )
-def test_what_does_not_answer_in_time_is_ended(start: Start, script: str, problem: Problem, said: str) -> None:
+def test_what_does_not_answer_in_time_is_ended(
+    start: Start, script: str, problem: Problem, said: str, tmp_path: Path
+) -> None:
     """It would go on for seconds."""
-    if problem is LARGE:
-        script = "head -c 8192 > /dev/null; " + script.replace("read -n 1 l; ", "")
-    client = start(script, 0.25)
-    begun = time.monotonic()
+    begins = "head -c 8192 > /dev/null; " if problem is LARGE else ""
+    client = start(f": > {tmp_path / 'begun'}; {begins}{script}", 0.25)
+    begun(tmp_path)
+    since = time.monotonic()
     assert told(client.observe(problem)) == ("hang", said)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - since < 4
     assert client._process is None
 
 
@@ -246,11 +257,11 @@ def test_a_client_is_closed_whatever_has_become_of_it(start: Start) -> None:
             "the client closed its output; its last line had no end: '01'",
         ),
         ("exec 0<&-; sleep 9", LARGE, "the client closed its input"),
-        ("sleep 9 & exit 3", UNPACK, "the client ended with status 3"),
+        ("sleep 9 & : > BEGUN; read -r l; exit 3", UNPACK, "the client ended with status 3"),
     ],
 )
 def test_who_closes_a_pipe_has_half_a_second_to_end(
-    start: Start, script: str, problem: Problem, death: str, monkeypatch: pytest.MonkeyPatch
+    start: Start, script: str, problem: Problem, death: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or longer, if its child holds the pipes; which is told after the time is up."""
     waited: list[float | None] = []
@@ -260,11 +271,13 @@ def test_who_closes_a_pipe_has_half_a_second_to_end(
         waited.append(timeout)
         return wait(self, None if timeout is None else timeout / 10)
 
-    client = start(script, 0.1 if "exit" in script else 20)
+    client = start(script.replace("BEGUN", str(tmp_path / "begun")), 0.3 if "BEGUN" in script else 20)
+    if "BEGUN" in script:
+        begun(tmp_path)
     monkeypatch.setattr(subprocess.Popen, "wait", impatient)
-    begun = time.monotonic()
+    since = time.monotonic()
     assert told(client.observe(problem)) == ("exit", death)
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - since < 4
     assert waited == [0.5, None]
 
 
@@ -293,7 +306,9 @@ def test_an_answer_has_a_length(start: Start, length: int, monkeypatch: pytest.M
     """Of 256 MiB without an end, which is shown in small."""
     assert pipe.MOST_LINE == 256 << 20
     monkeypatch.setattr(pipe, "MOST_LINE", 10)
-    client = start(f"read -r l; printf '01 01{(length - 5) * ' '}'; sleep 0.05; echo; read -r l")
+    client = start(
+        f"read -r l; printf '01 01{(length - 5) * ' '}'; sleep {0.05 if length == 10 else 9}; echo; read -r l"
+    )
     outcome = client._once(UNPACK)
     if length == 10:
         assert outcome.result.tolist() == [[1], [1]]

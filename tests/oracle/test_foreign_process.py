@@ -98,8 +98,8 @@ def test_what_does_not_answer_in_time_is_ended_with_all_that_it_started(
     """Its child would hold a pipe open for seconds. Half of an answer is none."""
     os.mkfifo(tmp_path / "held")
     end = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
-    held = f"import time; os.open({str(tmp_path / 'held')!r}, os.O_WRONLY); os.write(1, b'x'); os.fork(); "
-    made = start(replies(f"{held}{done}; time.sleep(5)"), timeout=0.25)
+    held = f"import time; os.open({str(tmp_path / 'held')!r}, os.O_WRONLY); "
+    made = start(held + replies(f"os.fork(); {done}; time.sleep(5)"), timeout=0.25)
     begun = time.monotonic()
     assert made.request({}) == Death("hang", "no answer within 0.25 s")
     poll = select.poll()
@@ -118,7 +118,7 @@ def test_what_does_not_read_is_ended_in_time(start: Start, begun: str) -> None:
 
 
 def test_a_process_that_ended_is_told_though_what_it_started_holds_the_pipe(start: Start) -> None:
-    made = start(replies("import time; time.sleep(5) if not os.fork() else os._exit(3)"), timeout=0.1)
+    made = start(replies("import time; time.sleep(5) if not os.fork() else os._exit(3)"), timeout=0.3)
     assert made.request({}) == Death("exit", "the process ended with status 3")
 
 
