@@ -330,6 +330,13 @@ def test_arrays_are_written_out_up_to_a_length() -> None:
         assert made.flags.writeable
 
 
+def test_outputs_of_bytes_need_no_other_type() -> None:
+    made = c_script(ABIS["q35"].call("pack", smallest("pack").arguments()), "k.so", False)
+    assert "packed = np.full(1, fill, np.uint8).reshape((1, 1))" in write(made, None).splitlines()
+    made = c_script(ABIS["q35"].call("unpack", COLUMNS.arguments()), "k.so", False)
+    assert "q = np.full(4, fill, np.uint8).view(np.int8).reshape((2, 2))" in write(made, None).splitlines()
+
+
 def test_scripts_are_fixed() -> None:
     made = Script(("load",), {}, {}, "f")
     with pytest.raises(FrozenInstanceError):
