@@ -288,6 +288,21 @@ def test_a_request_need_not_be_read_by_who_answers_soon(start: Start) -> None:
     assert (outcome.raised, outcome.faults) == ("too large", ())
 
 
+def test_a_request_that_cannot_be_written_is_not_tried_again(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what is left of it, byte by byte."""
+    tried: list[int] = []
+
+    def refuse(_: int, data: Any) -> int:
+        tried.append(len(data))
+        raise BrokenPipeError
+
+    client = start("echo 01 01; read -r l")
+    monkeypatch.setattr(PipeClient, "_more", lambda *_: False)
+    monkeypatch.setattr(os, "write", refuse)
+    assert client._once(UNPACK).faults == ()
+    assert len(tried) == 1
+
+
 def test_an_empty_line_is_an_answer_though_the_request_is_not_read_to_its_end(start: Start) -> None:
     """What comes after it is what nobody asked for."""
     client = start("head -c 9 > /dev/null; echo; sleep 0.02; printf x; sleep 0.02; cat > /dev/null", 2)

@@ -245,10 +245,12 @@ def test_pieces_are_of_64_kibibytes(start: Start, monkeypatch: pytest.MonkeyPatc
         return write(sink, data)
 
     client = start("cat > /dev/null & read -r line; yes 01 | head -n 65536 | tr '\\n' ' '; echo; read -r line")
+    greets = start("echo ready; read -r line")
     monkeypatch.setattr(os, "read", reading)
     monkeypatch.setattr(os, "write", writing)
     outcome = client._once(ones)
     assert outcome.result.shape == (rows, 1)
+    assert greets._more(9)
     assert sizes["read"] == {1 << 16}
     assert max(sizes["write"]) == 1 << 16
 
@@ -283,6 +285,11 @@ def test_an_operation_is_asked_for_once(start: Start) -> None:
 @pytest.mark.parametrize("mark", ["?", "01 01"])
 def test_a_byte_order_mark_hides_no_question_mark(start: Start, mark: str) -> None:
     assert start(f"read -r line; printf '\\357\\273\\277{mark}\\n'; read -r line").has("unpack") is (mark != "?")
+
+
+@pytest.mark.parametrize("said", ["00", "FF 01", "ff", "!", "-", "??", "@"])
+def test_whatever_else_is_answered_there_is_the_operation(start: Start, said: str) -> None:
+    assert start(f"read -r line; echo '{said}'; read -r line").has("unpack") is True
 
 
 def test_what_dies_of_a_question_has_the_operation(start: Start) -> None:
