@@ -338,7 +338,8 @@ def test_what_a_client_says_beside_is_cut_after_an_answer(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("now", "death"), [(20.0, ("hang", "no answer within 20 s")), (19.0, None), (99.0, ("hang", ""))]
+    ("now", "death"),
+    [(20.0, ("hang", "no answer within 20 s")), (21.0, ("hang", "no")), (19.0, None), (99.0, ("hang", ""))],
 )
 def test_when_the_time_is_up_no_answer_counts(
     start: Start, now: float, death: tuple[str, str] | None, monkeypatch: pytest.MonkeyPatch

@@ -6,6 +6,7 @@ import select
 import shlex
 import struct
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,10 +222,9 @@ def test_seconds_are_milliseconds_to_the_system(start: Start, monkeypatch: pytes
 
     client = start(RIGHT)
     monkeypatch.setattr(select, "poll", Poll)
+    monkeypatch.setattr(time, "monotonic", lambda: 5.0)
     assert client.observe(UNPACK).faults == ()
-    looked = [milliseconds for milliseconds in waited if milliseconds < 15000]
-    assert looked == [0, 50, 0, 0]
-    assert max(waited) <= 20000
+    assert [milliseconds for milliseconds in waited if milliseconds != 20000] == [0, 50, 0, 0]
     assert client._more(0.25) is False
     assert waited[-1] == 250
 
