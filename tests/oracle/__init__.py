@@ -1,1 +1,1 @@
-"""Tests of the oracle's parts, one by one: no kernel is run in a process of its own."""
+"""Tests of the oracle's parts, one by one: no kernel is checked whole, and none is compiled."""

@@ -6,9 +6,6 @@ import platform
 import sys
 from typing import Final
 
-DEFAULT: Final = ctypes.c_void_p(-1)
-"""``FE_DFL_ENV`` of the GNU C library."""
-
 X86: Final = sys.platform == "linux" and platform.machine().lower() in ("x86_64", "amd64")
 
 TAGS: Final = 8

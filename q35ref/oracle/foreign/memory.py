@@ -12,14 +12,16 @@ PAGE: Final = mmap.PAGESIZE
 SLACK: Final = 4096
 """Bytes around an array, at least, whose change is noticed."""
 
-GUARD: Final = -(-(1 << 24) // PAGE) * PAGE
-"""Bytes on either side that must not be touched; they take no memory."""
+GUARD: Final = 1 << 24
+"""Bytes on either side that must not be touched, whole pages of any size; they take no memory."""
 
 CANARY: Final = 0xC3
 """What those bytes hold."""
 
 FORBIDDEN: Final = 0
 """``PROT_NONE``: neither to be read nor to be written."""
+
+WRITABLE: Final = mmap.PROT_READ | mmap.PROT_WRITE
 
 Side = Literal["", "after", "before", "odd", "moved", "wide"]
 """``after``: the array ends at a forbidden page. ``before``: it begins after one. Else neither is near; ``odd``: at an
@@ -31,14 +33,13 @@ class Room:
     """Memory between forbidden pages, for one array at a time."""
 
     def __init__(self, size: int) -> None:
-        inner = -(-(size + 2 * SLACK + 64) // PAGE) * PAGE + PAGE
+        inner = -(-(size + 2 * SLACK) // PAGE) * PAGE + PAGE  # one more for arrays that lie further on
         self.size, self._inner = size, inner
         self._memory = mmap.mmap(-1, inner + 2 * GUARD)
         self._base = ctypes.addressof(ctypes.c_char.from_buffer(self._memory))
         self._wide = True
         self._widen(False)
         self._bytes = np.frombuffer(self._memory, np.uint8)
-        self._first = self._last = 0
         self._sealed = False
 
     def _protect(self, start: int, length: int, access: int) -> None:
@@ -50,13 +51,13 @@ class Room:
     def _widen(self, wide: bool) -> None:
         if wide != self._wide:
             for start in (0, GUARD + self._inner):
-                self._protect(start, GUARD, mmap.PROT_READ | mmap.PROT_WRITE if wide else FORBIDDEN)
+                self._protect(start, GUARD, WRITABLE if wide else FORBIDDEN)
             self._wide = wide
 
     def seal(self, sealed: bool = True) -> None:
         """Let the array be read alone, or be written again."""
         if sealed != self._sealed:
-            self._protect(GUARD, self._inner, mmap.PROT_READ | (0 if sealed else mmap.PROT_WRITE))
+            self._protect(GUARD, self._inner, mmap.PROT_READ if sealed else WRITABLE)
             self._sealed = sealed
 
     def hold(self, dtype: Any, shape: tuple[int, ...], side: Side) -> NDArray[Any]:

@@ -345,7 +345,7 @@ def read_answer(answer: dict[str, Any]) -> tuple[Arrays, Outcome]:
     faults = [_texts("faults", fault) for fault in answer["faults"]]
     if any(len(fault) != FAULT_PARTS for fault in faults):
         raise ValueError(f"faults: expected {FAULT_PARTS} texts each")
-    raised = None if answer["raised"] is None else _texts("raised", [answer["raised"]])[0]
+    (raised,) = (None,) if answer["raised"] is None else _texts("raised", [answer["raised"]])
     told = tuple(Mismatch(kind, place, got, expected) for kind, place, got, expected in faults)
     return arrays, Outcome(answer["result"], raised, told)
 
@@ -414,5 +414,5 @@ def _without(outcome: Outcome, conditions: Conditions, arrays: Arrays) -> Outcom
     """Return an outcome as it would be without the results that are not asked for."""
     if not conditions.left_out or not isinstance(outcome.result, tuple):
         return outcome
-    kept = zip(arrays.outputs, outcome.result, strict=True)
+    kept = zip(arrays.outputs, outcome.result, strict=False)  # as many but for an answer that no worker wrote
     return replace(outcome, result=tuple(None if name in conditions.left_out else part for name, part in kept))

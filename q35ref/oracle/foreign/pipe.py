@@ -46,7 +46,7 @@ FRUITLESS: Final = 3
 BYTE_ORDER_MARK: Final = "\ufeff"
 
 PARAMETERS: Final = ("scale", "offset")
-"""Come before other arrays in a request."""
+"""Come before other arrays in a request, which else have the order of the C ABI."""
 
 METHODS: Final = ("minmax", "symmetric")
 """By their numbers in a request."""
@@ -84,10 +84,7 @@ def settings(problem: Problem) -> list[int]:
 def request(problem: Problem) -> str:
     """Return the line that asks a problem, without its end."""
     call = CALLS[problem.operation](problem.arguments())
-    inputs = sorted(
-        (a for a in call.arguments if isinstance(a, Input)),
-        key=lambda a: (a.name not in PARAMETERS, a.name == "packed"),
-    )
+    inputs = sorted((a for a in call.arguments if isinstance(a, Input)), key=lambda a: a.name not in PARAMETERS)
     numbers = [f"{value:X}" for value in settings(problem)]
     return " ".join([problem.operation, *numbers, *(word for array in inputs for word in words(array.array))])
 
@@ -139,6 +136,8 @@ class PipeClient:
             self.command = shlex.split(command)
         except ValueError as error:
             raise CannotStart(f"the command cannot be read: {error}") from error
+        if not self.command:
+            raise CannotStart("the command is empty")
         self.timeout = timeout
         self._process: subprocess.Popen[bytes] | None = None
         self._absent: dict[str, bool] = {}
@@ -211,7 +210,7 @@ class PipeClient:
             )
         except OSError as error:
             self._said.close()
-            raise CannotStart(f"{self.command[0] if self.command else 'nothing'}: {error.strerror}") from error
+            raise CannotStart(f"{self.command[0]}: {error.strerror}") from error
         self._rest = bytearray()
         self._last: str | None = None
 
@@ -353,7 +352,7 @@ def _first_line(data: bytes | bytearray) -> str:
     >>> _first_line(b"05 FE\\r\\nmore"), _first_line(200 * b"0")[60:]
     ('05 FE', '0000...')
     """
-    line = bytes(data[:256]).decode(errors="replace").partition("\n")[0].rstrip("\r")
+    line = bytes(data[: 4 * (SHOWN + 1)]).decode(errors="replace").partition("\n")[0].rstrip("\r")
     return plain(line if len(line) <= SHOWN else line[:SHOWN] + "...")
 
 
