@@ -7,7 +7,7 @@ that last field is there in the bytes and must be ignored.
 import base64
 import json
 import zlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -58,7 +58,7 @@ INLINE = 800
 """Arrays are written out in code up to this many characters."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """The input of one call."""
 
@@ -72,7 +72,7 @@ class Problem:
     group_size: int = 0
     narrow_gain: int = 2
     method: str = "minmax"
-    origin: str = field(default="", compare=False)
+    origin: str = ""
     """An expression that makes the problem this one was cut from."""
 
     def __repr__(self) -> str:

@@ -57,7 +57,7 @@ def _fewer_rows(problem: Problem) -> Iterator[Problem]:
     k = problem.k
     ends = {length for length in (1, 2, 3, 4, 16, 17, 18) if length < k}
     ends |= {k - (k >> shift) for shift in range(1, k.bit_length())}
-    for end in sorted(ends - {0, k}):
+    for end in sorted(ends):
         yield problem.restrict(rows=slice(0, end))
     unit = problem.group_size if 0 < problem.group_size < k else 2
     starts = {start - start % unit for start in (k // 2, k // 4, unit)}

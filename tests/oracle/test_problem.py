@@ -307,6 +307,7 @@ def test_a_folded_problem_unfolds_to_itself() -> None:
         (np.array([[0.5, -1.5]], np.float32), "np.array([[0.5, -1.5]], np.float32)"),
         (np.array([[NAN, INF, -INF]], np.float32), "np.array([[np.nan, np.inf, -np.inf]], np.float32)"),
         (np.array([[2.0**-149, -(2.0**100)]], np.float32), "np.array([[2.0**-149, -2.0**100]], np.float32)"),
+        (np.array([[-(2.0**-20), 0]], np.float32), "np.array([[-2.0**-20, 0.0]], np.float32)"),
         (np.array([[2.0**12, 2.0**11]], np.float32), "np.array([[2.0**12, 2048.0]], np.float32)"),
         (np.array([[2.0**-14, 2.0**-13]], np.float32), "np.array([[2.0**-14, 0.0001220703125]], np.float32)"),
         (np.array([[3 * 2.0**20]], np.float32), "np.array([[3145728.0]], np.float32)"),

@@ -171,6 +171,18 @@ def test_integers_become_plainer(number: int, plainer: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("number", "plainer"),
+    [(100, [0, 1, 2, 3, 50, 99]), (-127, [0, 1, 2, 3, -63, -126, 127]), (-128, [0, 1, 2, 3, -64, -127])],
+)
+def test_large_integers_lose_no_bits_as_floats_do_and_stay_in_their_type(number: int, plainer: list[int]) -> None:
+    one = np.ones((1, 1), np.float32)
+    arrays: dict[str, Any] = {"a": np.array([[number]], np.int8), "q": np.zeros((2, 1), np.int8)}
+    problem = Problem("matmul", 1, {**arrays, "scale": one, "offset": 0 * one}, narrow_gain=1)
+    [_, *found] = [a for [[a]] in lists(tried(problem), "a") if a != number]
+    assert found == plainer
+
+
+@pytest.mark.parametrize(
+    ("number", "plainer"),
     [
         (0.5, [0.0]),
         (-0.5, [0.0, 0.5]),
