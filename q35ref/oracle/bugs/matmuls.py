@@ -234,8 +234,8 @@ class ScaleByRow(Bug):
     operations = GROUPED
     effect = "each weight is scaled by another column's scale"
 
-    def __init__(self, offset_too: bool = False, column: bool = False) -> None:
-        self._offset_too, self._column = offset_too, column
+    def __init__(self, offset_too: bool = False) -> None:
+        self._offset_too = offset_too
 
     @classmethod
     def variants(cls) -> Sequence[Bug]:
@@ -275,7 +275,7 @@ class ScaleOffsetExchanged(Bug):
 
     def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
         quotient = (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
-        return np.where(np.isnan(quotient), 0, np.rint(np.clip(quotient, -1e6, 1e6)))
+        return np.where(np.isnan(quotient), 0, np.rint(quotient))
 
 
 class FlushToZero(Bug):
