@@ -29,7 +29,7 @@ class LanesSwapped(Bug):
         return [cls(), cls(exchanged=True)]
 
     def write(self, wide: Any, narrow: Any) -> Any:
-        return super().write(narrow, wide) if self._exchanged else (narrow % 8 << 4) | wide % 16
+        return super().write(narrow, wide) if self._exchanged else narrow % 8 * 16 + wide % 16
 
     def read(self, codes: Any) -> tuple[Any, Any]:
         if self._exchanged:
@@ -53,7 +53,7 @@ class FieldShift(Bug):
         return [cls(), cls(15, 4), cls(7, 4)]
 
     def write(self, wide: Any, narrow: Any) -> Any:
-        return (wide % 16 << 4) | narrow & self._mask
+        return wide % 16 * 16 + (narrow & self._mask)
 
     def read(self, codes: Any) -> tuple[Any, Any]:
         narrow, sign = codes & self._mask, self._signed
@@ -137,8 +137,8 @@ class BigEndianCodes(Bug):
     effect = "every code but those of whole zero blocks is another"
 
     def to_stream(self, codes: Any) -> UInt8:
-        bits = np.unpackbits(codes.astype(np.uint8)[:, :, None], axis=2)[:, :, 1:].reshape(len(codes), -1)
-        return np.packbits(bits, axis=1)
+        bits = np.unpackbits(codes.astype(np.uint8)[:, :, None], axis=2)[:, :, 1:]
+        return np.packbits(bits.reshape(len(codes), 7 * codes.shape[1]), axis=1)
 
     def from_stream(self, packed: UInt8, pairs: int) -> Any:
         bits = np.unpackbits(packed, axis=1)[:, : 7 * pairs].reshape(len(packed), pairs, 7)
