@@ -12,8 +12,8 @@ import numpy as np
 
 from q35ref.oracle import cases
 from q35ref.oracle.bugs.base import Bug
-from q35ref.oracle.problem import Problem
-from q35ref.reference.lanes import LAYOUTS, NARROW_GAINS
+from q35ref.oracle.problem import Array, Problem
+from q35ref.reference.lanes import LAYOUTS, NARROW_GAINS, group_count
 from tests.kernels import planted
 
 SHAPES = ((1, 1), (2, 3), (3, 2), (7, 3), (16, 2), (17, 3), (18, 1), (33, 2), (35, 4))
@@ -73,8 +73,8 @@ def extreme(k: int, numbers: tuple[int, int, int], group_size: int = 0) -> Probl
     """Return a product of the same activation, wide and narrow integer throughout."""
     activation, wide, narrow = numbers
     q = np.tile(np.array([[wide], [narrow]], np.int8), (k // 2 + k % 2, 1))
-    one = np.ones((cases.group_count(k, group_size), 1), np.float32)
-    arrays = {"a": np.full((1, k), activation, np.int8), "q": q, "scale": one, "offset": one}
+    one = np.ones((group_count(k, group_size), 1), np.float32)
+    arrays: dict[str, Array] = {"a": np.full((1, k), activation, np.int8), "q": q, "scale": one, "offset": one}
     return Problem("matmul", k, arrays, "byte", group_size, 2)
 
 
@@ -101,6 +101,7 @@ def restoring() -> tuple[Problem, ...]:
     """Return problems of ``dequantize``: every pair in some regimes, then groups; no sum is too large for a float32."""
     rng = np.random.default_rng(4)
     found = []
+    arrays: dict[str, Array]
     for index in (0, 1, 4, 7, 8, 10, 11, 12):
         scale, offset = cases.regime(index, 2, 128, 0)
         arrays = {"q": cases.every_pair(), "scale": scale, "offset": offset}

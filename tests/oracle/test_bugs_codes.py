@@ -103,9 +103,7 @@ def test_the_wrong_integers_may_be_in_the_right_fields() -> None:
     ("index", "bits", "negative_from"),
     [(0, 4, 8), (1, 4, 4), (2, 3, 4)],
 )
-def test_nibbles_may_have_their_sign_in_the_fourth_or_the_third_bit(
-    index: int, bits: int, negative_from: int
-) -> None:
+def test_nibbles_may_have_their_sign_in_the_fourth_or_the_third_bit(index: int, bits: int, negative_from: int) -> None:
     """A narrow field of four bits whose sign is the third one is taken off eight, not sixteen."""
     assert len(codes.FieldShift.variants()) == 3
     bug = codes.FieldShift.variants()[index]

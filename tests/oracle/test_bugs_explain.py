@@ -5,7 +5,6 @@ integers that are all zero, so that each number but zero is wrong and the shares
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -17,35 +16,12 @@ from q35ref.oracle.bugs.base import Bug
 from q35ref.oracle.bugs.explain import explain
 from q35ref.oracle.calls import Outcome
 from q35ref.oracle.judge import RULES, Rule
-from q35ref.oracle.problem import Problem
+from q35ref.oracle.problem import Array, Problem
 from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS, Output
+from tests.oracle.made_up import Costly, Large, Multiplying, Restoring, giving, numbers, unpacking
 
 RULE = {rule.name: rule for rule in RULES}
 UNPACK = RULE["unpack.integers"]
-
-
-def unpacking(columns: int, k: int = 1) -> Problem:
-    """Return a call of ``unpack`` whose right results are zeros, ``[k, columns]``."""
-    return Problem("unpack", k, {"q": np.zeros((k + k % 2, columns), np.int8)})
-
-
-def numbers(*runs: tuple[int, int]) -> Any:
-    """Return one row of integers from values and how many of each."""
-    return np.repeat([value for value, _ in runs], [count for _, count in runs]).astype(np.int8)[None]
-
-
-def giving(name: str, *answers: Any, operation: str = "unpack") -> type[Bug]:
-    """Return a class that answers its calls in turn with these results."""
-    left = list(answers)
-
-    def method(self: Bug, *arguments: Any) -> Any:
-        answer = left.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    made: type[Bug] = type(name, (Bug,), {"operations": (operation,), operation: method})
-    return made
 
 
 def sharing(name: str, same: int, of: int = 100) -> type[Bug]:
@@ -222,17 +198,6 @@ def test_of_results_returned_together_the_rules_own_counts(name: str, problem: P
         assert told(parts, parts) == told(wrong, parts) == ()
 
 
-@dataclass(frozen=True)
-class Restoring(Problem):
-    """A call of ``dequantize`` of which it is said what is right."""
-
-    right: tuple[float, ...] = ()
-
-    @property
-    def expected(self) -> Any:  # type: ignore[override]
-        return np.array([self.right], np.float32)
-
-
 def restored(rule: str, right: float, target: float, mine: float) -> bool:
     """Say whether a class that restores a weight as ``mine`` is like a target that restores it as ``target``."""
     one = np.ones((1, 1), np.float32)
@@ -284,17 +249,6 @@ def test_where_the_right_weight_is_no_number_there_is_no_verdict() -> None:
     assert not restored("dequantize.bound", np.inf, 7, 7)
 
 
-@dataclass(frozen=True)
-class Multiplying(Problem):
-    """A call of ``matmul`` of which it is said what the reference says."""
-
-    says: tuple[Output, ...] = ()
-
-    @property
-    def entries(self) -> list[list[Output]]:  # type: ignore[override]
-        return [list(self.says)]
-
-
 def output(
     exact: float, bound: float, magnitude: Fraction = Fraction(0), acc: Any = (0,), row_sum: tuple[int, ...] = (0,)
 ) -> Output:
@@ -303,7 +257,7 @@ def output(
 
 def multiplied(entry: Output, target: float, mine: float) -> bool:
     """Say whether a class that gives the output ``mine`` is like a target that gives ``target``."""
-    problem = Multiplying(**{**vars(PRODUCT.restrict(columns=slice(0, 1)))}, says=(entry,))
+    problem = Multiplying(**vars(PRODUCT.restrict(columns=slice(0, 1))), says=(entry,))
     nothing = np.zeros((1, 1, 1), np.int32), np.zeros((1, 1), np.int32)
     bug = giving("It", (*nothing, np.array([[mine]], np.float32)), operation="matmul")
     told = explain(RULE["matmul.out"], [(problem, Outcome((*nothing, np.array([[target]], np.float32))))], [bug])
@@ -339,11 +293,8 @@ def test_an_output_on_which_the_format_gives_no_verdict_is_not_wrong(entry: Outp
 def test_a_large_product_is_compared_where_it_is_judged() -> None:
     """In three columns, of which the target gives all."""
 
-    class Large(Problem):
-        large = True  # type: ignore[assignment]
-
     columns = 7
-    arrays = {
+    arrays: dict[str, Array] = {
         "a": np.array([[1, 2]], np.int8),
         "q": np.ones((2, columns), np.int8),
         "scale": np.ones((1, columns), np.float32),
@@ -358,17 +309,6 @@ def test_a_large_product_is_compared_where_it_is_judged() -> None:
     mine = acc[:, where], row_sum, 2 * out[:, where]
     bug = giving("It", mine, operation="matmul")
     assert named((acc, row_sum, 2 * out), bug, rule=rule, problem=problem) == ("It",)
-
-
-@dataclass(frozen=True)
-class Costly(Problem):
-    """A small call that says of itself how much there is to work on."""
-
-    cost: int = 0
-
-    @property
-    def size(self) -> int:
-        return self.cost
 
 
 @pytest.mark.parametrize(
@@ -398,7 +338,7 @@ def test_the_smallest_calls_are_made_again_as_far_as_they_go(costs: list[int], m
             return np.ones((k, len(packed)), np.int8)
 
     columns = {cost: number for number, cost in enumerate(sorted(set(costs)), 1)}
-    calls = [
+    calls: list[tuple[Problem, Outcome]] = [
         (Costly("unpack", 1, {"q": np.zeros((2, columns[cost]), np.int8)}, cost=cost), Outcome(numbers((0, 1))))
         for cost in costs
     ]

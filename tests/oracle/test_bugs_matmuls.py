@@ -7,7 +7,7 @@ import pytest
 
 from q35ref.oracle.bugs import matmuls
 from q35ref.oracle.bugs.base import Bug
-from q35ref.oracle.problem import Problem
+from q35ref.oracle.problem import Array, Problem
 from tests.kernels import planted
 from tests.oracle.planted_twins import (
     assert_twins,
@@ -181,7 +181,7 @@ def test_offsets_may_be_indexed_by_the_row_too() -> None:
     bug = matmuls.ScaleByRow.variants()[1]
     scale, offset = np.array([[1, 2]], np.float32), np.array([[10, 50]], np.float32)
     q = np.array([[1, 1], [1, 2], [3, 3]], np.int8)
-    arrays = {"q": q, "scale": scale, "offset": offset}
+    arrays: dict[str, Array] = {"q": q, "scale": scale, "offset": offset}
     restored = result(bug, Problem("dequantize", 3, arrays, narrow_gain=1))[0]
     assert restored.tolist() == [[11, 11], [52, 54], [13, 13]]
     w = np.array([[13, 8], [52, 47], [13, 13]], np.float32)

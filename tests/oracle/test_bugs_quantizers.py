@@ -54,8 +54,8 @@ def test_no_two_variants_are_the_same(name: str) -> None:
 def integer(bug: Bug, w: float, scale: float, offset: float = 0, gain: int = 1) -> int:
     """Return the integer of one narrow weight."""
     column = np.array([[0], [w]], np.float32)
-    parameters = (np.array([[value]], np.float32) for value in (scale, offset))
-    return int(bug.quantize(column, *parameters, 0, gain)[1, 0])
+    parameters = [np.array([[value]], np.float32) for value in (scale, offset)]
+    return int(bug.quantize(column, parameters[0], parameters[1], 0, gain)[1, 0])
 
 
 def test_a_step_beyond_float32_counts_only_if_the_gain_is_in_it() -> None:

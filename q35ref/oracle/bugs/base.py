@@ -75,7 +75,9 @@ class Bug(NumpyBackend):
 
     def unpack(self, packed: UInt8, k: int, layout: Layout) -> Int8:
         wide, narrow = self.read(self.from_bytes(packed, pair_count(k), layout))
-        integers: Int8 = np.stack([wide, narrow], axis=2).reshape(len(packed), 2 * pair_count(k))[:, :k].T.astype(np.int8)
+        integers: Int8 = (
+            np.stack([wide, narrow], axis=2).reshape(len(packed), 2 * pair_count(k))[:, :k].T.astype(np.int8)
+        )
         return integers
 
     # ---- lanes and groups
