@@ -175,13 +175,9 @@ def test_spare_bits_are_set_in_one_layout_or_in_both() -> None:
     spare = {"byte": [[128, 128, 128]], "dense": [[0, 0, 0b11100000]]}
     for bug, layouts in ((dense, ["dense"]), (byte, ["byte"]), (both, ["byte", "dense"])):
         for layout in ("byte", "dense"):
-            assert bug.pack(q, layout).tolist() == (spare if layout in layouts else clear)[layout]  # type: ignore[arg-type]
+            assert bug.pack(q, layout).tolist() == (spare if layout in layouts else clear)[layout]
     eight = np.zeros((16, 2), np.int8)
     assert not both.pack(eight, "dense").any()
-
-
-ORDERS = ("columns", "rows", "bytes")
-"""What may be taken in the wrong order."""
 
 
 def test_packed_bytes_are_in_the_order_of_rows() -> None:
