@@ -294,7 +294,8 @@ def test_rows_of_activations_after_the_last_four_are_zero(rows: int, done: int) 
 
 
 @pytest.mark.parametrize(
-    ("k", "group_size", "wrong"), [(48, 0, False), (100, 48, False), (70, 64, True), (200, 64, True), (129, 0, False)]
+    ("k", "group_size", "wrong"),
+    [(48, 0, False), (100, 16, False), (100, 48, False), (70, 64, True), (200, 64, True), (129, 0, False)],
 )
 def test_in_long_groups_all_have_the_parameters_of_the_first(k: int, group_size: int, wrong: bool) -> None:
     """In groups of more than 48 rows; where there is one group it is right."""

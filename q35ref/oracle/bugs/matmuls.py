@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -65,11 +65,12 @@ class _Narrow(Bug):
     """Sums are kept in too few bits."""
 
     operations = MATMUL
-    bits = 0
+    bits: ClassVar[int]
 
     def wrapped(self, total: Any) -> Any:
         """Return what is left of a sum."""
-        return (total + 2 ** (self.bits - 1)) % 2**self.bits - 2 ** (self.bits - 1)
+        kept = total % 2**self.bits
+        return np.where(kept >= 2 ** (self.bits - 1), kept - 2**self.bits, kept)
 
     def total(self, a: Any, q: Any) -> Any:
         return self.wrapped(super().total(a, q))
