@@ -148,19 +148,28 @@ def test_ones_complement_negates_by_flipping_every_bit() -> None:
     assert read(bug)[0b1111_111].tolist() == [0, 0]
 
 
-def test_a_last_block_that_is_short_may_be_left_as_it_is() -> None:
-    """Nine codes fill eight bytes: the seven of a block, which are reversed, and one."""
-    q = cases.integers(18, 2, np.random.default_rng(5))
+@pytest.mark.parametrize(
+    ("k", "whole", "short"),
+    [
+        (16, [6, 5, 4, 3, 2, 1, 0], []),
+        (18, [6, 5, 4, 3, 2, 1, 0], [7]),
+        (22, [6, 5, 4, 3, 2, 1, 0], [7, 8, 9]),
+        (28, [6, 5, 4, 3, 2, 1, 0], [7, 8, 9, 10, 11, 12]),
+        (32, [6, 5, 4, 3, 2, 1, 0, 13, 12, 11, 10, 9, 8, 7], []),
+        (6, [], [0, 1, 2]),
+    ],
+)
+def test_a_last_block_that_is_short_is_left_as_it_is_or_reversed_too(
+    k: int, whole: list[int], short: list[int]
+) -> None:
+    """Sixteen rows fill a block of seven bytes."""
+    q = cases.integers(k, 2, np.random.default_rng(k))
     straight = planted.Correct().pack(q, "dense")
-    whole, short = codes.BytesReversed.variants()
-    assert np.array_equal(whole.pack(q, "dense"), straight[:, [6, 5, 4, 3, 2, 1, 0, 7]])
-    assert np.array_equal(short.pack(q, "dense"), whole.pack(q, "dense"))
-    q = cases.integers(22, 2, np.random.default_rng(6))
-    straight = planted.Correct().pack(q, "dense")
-    assert np.array_equal(whole.pack(q, "dense"), straight[:, [6, 5, 4, 3, 2, 1, 0, 7, 8, 9]])
-    assert np.array_equal(short.pack(q, "dense"), straight[:, [6, 5, 4, 3, 2, 1, 0, 9, 8, 7]])
-    for bug in (whole, short):
-        assert np.array_equal(bug.unpack(bug.pack(q, "dense"), 22, "dense"), q)
+    left, reversed_too = codes.BytesReversed.variants()
+    assert np.array_equal(left.pack(q, "dense"), straight[:, whole + short])
+    assert np.array_equal(reversed_too.pack(q, "dense"), straight[:, whole + short[::-1]])
+    for bug in (left, reversed_too):
+        assert np.array_equal(bug.unpack(bug.pack(q, "dense"), k, "dense"), q)
 
 
 def test_a_reversed_last_block_is_as_the_planted_kernel_has_it() -> None:

@@ -161,7 +161,7 @@ class BytesReversed(Bug):
 
     def _reversed(self, packed: UInt8) -> UInt8:
         order = np.arange(packed.shape[1])
-        for start in range(0, len(order) // 7 * 7 if self._whole else len(order), 7):
+        for start in range(0, len(order) - 6 if self._whole else len(order), 7):
             order[start : start + 7] = order[start : start + 7][::-1].copy()
         return packed[:, order]
 

@@ -25,7 +25,7 @@ class Wraps(Bug):
 
     def clamp(self, rounded: Any, odd: Any) -> Any:
         q = np.clip(rounded, -8, 7)
-        return np.where(odd, (q + 4) % 8 - 4, q)
+        return np.where(odd, self.extend_narrow(q % 8), q)
 
 
 class Truncates(Bug):
@@ -58,8 +58,7 @@ class RoundsHalfAway(Bug):
     effect = "weights half-way between two values are off by one, with a bias away from zero"
 
     def round(self, quotient: Fraction) -> int:
-        magnitude = half_up(abs(quotient))
-        return magnitude if quotient > 0 else -magnitude
+        return int(math.copysign(half_up(abs(quotient)), quotient))
 
 
 class _Evaluates(Bug):
