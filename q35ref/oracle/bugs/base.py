@@ -37,7 +37,7 @@ class Bug(NumpyBackend):
 
     def write(self, wide: Any, narrow: Any) -> Any:
         """Return the code of each pair."""
-        return (wide % 16 << 3) | narrow % 8
+        return wide % 16 * 8 + narrow % 8
 
     def read(self, codes: Any) -> tuple[Any, Any]:
         """Return the pair of each code."""
@@ -54,12 +54,12 @@ class Bug(NumpyBackend):
     def to_stream(self, codes: Any) -> UInt8:
         """Return codes ``[N, pairs]`` as dense columns."""
         bits = np.unpackbits(codes.astype(np.uint8)[:, :, None], axis=2, bitorder="little")[:, :, :7]
-        return np.packbits(bits.reshape(len(codes), -1), axis=1, bitorder="little")
+        return np.packbits(bits.reshape(len(codes), 7 * codes.shape[1]), axis=1, bitorder="little")
 
     def from_stream(self, packed: UInt8, pairs: int) -> Any:
         """Return the codes of dense columns."""
         bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : 7 * pairs].reshape(len(packed), pairs, 7)
-        return np.packbits(bits, axis=2, bitorder="little")[:, :, 0].astype(np.int64)
+        return np.packbits(bits, axis=2, bitorder="little").reshape(len(packed), pairs).astype(np.int64)
 
     def to_bytes(self, codes: Any, layout: Layout) -> UInt8:
         """Return codes as columns of a layout."""
@@ -75,7 +75,9 @@ class Bug(NumpyBackend):
 
     def unpack(self, packed: UInt8, k: int, layout: Layout) -> Int8:
         wide, narrow = self.read(self.from_bytes(packed, pair_count(k), layout))
-        integers: Int8 = np.stack([wide, narrow], axis=2).reshape(len(packed), -1)[:, :k].T.astype(np.int8)
+        integers: Int8 = (
+            np.stack([wide, narrow], axis=2).reshape(len(packed), 2 * pair_count(k))[:, :k].T.astype(np.int8)
+        )
         return integers
 
     # ---- lanes and groups
@@ -114,13 +116,10 @@ class Bug(NumpyBackend):
     def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
         """Return each weight's integer before it is clamped."""
         quotient = (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
-        quotient = np.clip(quotient, -1e6, 1e6)
         found = self.round_many(quotient)
         doubled = 2 * quotient
-        near = (abs(doubled - np.rint(doubled)) < NEAR * np.maximum(1, abs(offset / scale.astype(np.float64)))) & (
-            abs(quotient) < 64
-        )
-        for at in zip(*np.nonzero(near), strict=True):
+        near = (abs(doubled - np.rint(doubled)) < NEAR) & (abs(quotient) < 64)
+        for at in map(tuple, np.argwhere(near)):
             exact = (Fraction(float(w[at])) - Fraction(float(offset[at]))) / (
                 Fraction(float(scale[at])) * int(gain[at])
             )
@@ -156,9 +155,9 @@ class Bug(NumpyBackend):
         """Return the activations as they are read."""
         return a
 
-    def total(self, products: Any) -> Any:
-        """Return the sums over a group of products ``[M, rows, N]``."""
-        return products.sum(axis=1)
+    def total(self, a: Any, q: Any) -> Any:
+        """Return a group's sums ``[M, N]`` of activations ``[M, rows]`` times integers ``[rows, N]``."""
+        return a @ q
 
     def row_total(self, a: Any) -> Any:
         """Return the sums of a group's activations ``[M, rows]``."""
@@ -182,19 +181,13 @@ class Bug(NumpyBackend):
         q = self.unpack(packed, k, layout).astype(np.int64) * self.gains(k, narrow_gain)
         read = self.activations(a.astype(np.int64))
         groups = self.groups(k, group_size)
-        acc = np.stack([self.group_total(read, q, rows) for rows in groups], axis=2)
-        row_sum = np.stack([self.row_total(read[:, rows.start : rows.stop]) for rows in groups], axis=1)
+        parts = [(read[:, rows.start : rows.stop], q[rows.start : rows.stop]) for rows in groups]
+        acc = np.stack([self.total(*part) for part in parts], axis=2)
+        row_sum = np.stack([self.row_total(part) for part, _ in parts], axis=1)
         scales, offsets = (part.T.astype(np.float64) for part in self.exchanged(scale, offset))
         with np.errstate(all="ignore"):
             out = self.epilogue(acc.astype(np.float64), row_sum.astype(np.float64), scales, offsets)
             return MatmulResult(acc.astype(np.int32), row_sum.astype(np.int32), out.astype(np.float32))
-
-    def group_total(self, a: Any, q: Any, rows: range) -> Any:
-        """Return a group's sums ``[M, N]``."""
-        if type(self).total is Bug.total:
-            return a[:, rows.start : rows.stop] @ q[rows.start : rows.stop]
-        part = a[:, rows.start : rows.stop, None] * q[rows.start : rows.stop]
-        return self.total(part) if len(rows) else np.zeros(part.shape[::2], np.int64)
 
 
 def half_up(quotient: Fraction) -> int:

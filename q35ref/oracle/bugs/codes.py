@@ -29,7 +29,7 @@ class LanesSwapped(Bug):
         return [cls(), cls(exchanged=True)]
 
     def write(self, wide: Any, narrow: Any) -> Any:
-        return super().write(narrow, wide) if self._exchanged else (narrow % 8 << 4) | wide % 16
+        return super().write(narrow, wide) if self._exchanged else narrow % 8 * 16 + wide % 16
 
     def read(self, codes: Any) -> tuple[Any, Any]:
         if self._exchanged:
@@ -53,7 +53,7 @@ class FieldShift(Bug):
         return [cls(), cls(15, 4), cls(7, 4)]
 
     def write(self, wide: Any, narrow: Any) -> Any:
-        return (wide % 16 << 4) | narrow & self._mask
+        return wide % 16 * 16 + (narrow & self._mask)
 
     def read(self, codes: Any) -> tuple[Any, Any]:
         narrow, sign = codes & self._mask, self._signed
@@ -137,8 +137,8 @@ class BigEndianCodes(Bug):
     effect = "every code but those of whole zero blocks is another"
 
     def to_stream(self, codes: Any) -> UInt8:
-        bits = np.unpackbits(codes.astype(np.uint8)[:, :, None], axis=2)[:, :, 1:].reshape(len(codes), -1)
-        return np.packbits(bits, axis=1)
+        bits = np.unpackbits(codes.astype(np.uint8)[:, :, None], axis=2)[:, :, 1:]
+        return np.packbits(bits.reshape(len(codes), 7 * codes.shape[1]), axis=1)
 
     def from_stream(self, packed: UInt8, pairs: int) -> Any:
         bits = np.unpackbits(packed, axis=1)[:, : 7 * pairs].reshape(len(packed), pairs, 7)
@@ -161,10 +161,8 @@ class BytesReversed(Bug):
 
     def _reversed(self, packed: UInt8) -> UInt8:
         order = np.arange(packed.shape[1])
-        for start in range(0, len(order), 7):
-            block = order[start : start + 7]
-            if len(block) == 7 or not self._whole:
-                order[start : start + 7] = block[::-1].copy()
+        for start in range(0, len(order) - 6 if self._whole else len(order), 7):
+            order[start : start + 7] = order[start : start + 7][::-1].copy()
         return packed[:, order]
 
     def to_stream(self, codes: Any) -> UInt8:
@@ -195,7 +193,7 @@ class PaddingBitsSet(Bug):
         if layout == "byte":
             return filled | np.uint8(128)
         spare = 8 * filled.shape[1] - 7 * codes.shape[1]
-        filled[:, -1] |= np.uint8(255 << (8 - spare) & 255)
+        filled[:, -1] |= np.uint8(256 - 2 ** (8 - spare))
         return filled
 
 
@@ -268,18 +266,23 @@ class OrderSwapped(Bug):
         return [cls(), cls("columns"), cls("rows")]
 
     def pack(self, q: Int8, layout: Layout) -> UInt8:
-        if self._what == "columns":
-            return super().pack(np.ascontiguousarray(q.T).reshape(q.shape), layout)
-        if self._what == "rows":
-            return super().pack(np.ascontiguousarray(q).reshape(q.shape[::-1]).T, layout)
-        packed = super().pack(q, layout)
-        return np.ascontiguousarray(packed.T).reshape(packed.shape)
+        match self._what:
+            case "columns":
+                return super().pack(np.ascontiguousarray(q.T).reshape(q.shape), layout)
+            case "rows":
+                return super().pack(np.ascontiguousarray(q).reshape(q.shape[::-1]).T, layout)
+            case _:
+                packed = super().pack(q, layout)
+                return np.ascontiguousarray(packed.T).reshape(packed.shape)
 
     def unpack(self, packed: UInt8, k: int, layout: Layout) -> Int8:
-        if self._what == "bytes":
-            columns = (column_bytes(k, layout), len(packed))
-            return super().unpack(np.ascontiguousarray(packed.reshape(columns).T), k, layout)
-        q = super().unpack(packed, k, layout)
-        if self._what == "columns":
-            return np.ascontiguousarray(q).reshape(q.shape[::-1]).T
-        return np.ascontiguousarray(q.T).reshape(q.shape)
+        match self._what:
+            case "columns":
+                q = super().unpack(packed, k, layout)
+                return np.ascontiguousarray(q).reshape(q.shape[::-1]).T
+            case "rows":
+                q = super().unpack(packed, k, layout)
+                return np.ascontiguousarray(q.T).reshape(q.shape)
+            case _:
+                columns = (column_bytes(k, layout), len(packed))
+                return super().unpack(np.ascontiguousarray(packed.reshape(columns).T), k, layout)

@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from q35ref.backends.protocol import MatmulResult
 from q35ref.oracle.bugs.base import Bug
 from q35ref.oracle.calls import Outcome, call, judged_part
 from q35ref.oracle.judge import Rule
 from q35ref.oracle.problem import Problem
-from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS
+from q35ref.reference.matmul import NO_VERDICT, VERDICT_GROUPS, Output
 
 LEAST: Final = 0.5
 """Likeness below which a class explains nothing."""
@@ -32,6 +31,9 @@ FEWEST: Final = 3
 
 MOST: Final = 2
 """Classes that are named."""
+
+MANY: Final = 100
+"""Wrong numbers, of the target's or a class's own, after more of which a class that is hardly like it is given up."""
 
 PARTS: Final = {
     "calibrate": ("scale", "offset"),
@@ -50,8 +52,8 @@ def explain(rule: Rule, calls: list[tuple[Problem, Outcome]], bugs: Iterable[typ
             likeness = max(_likeness(variant, seen) for variant in bug.variants())
             ranked.append((likeness, bug.__name__))
     ranked.sort(key=lambda found: -found[0])
-    best = ranked[0][0] if ranked else 0.0
-    return tuple(name for likeness, name in ranked if likeness >= max(LEAST, CLOSE * best))[:MOST]
+    least = max([LEAST, *(CLOSE * likeness for likeness, _ in ranked)])
+    return tuple(name for likeness, name in ranked if likeness >= least)[:MOST]
 
 
 def _judged(made: tuple[Problem, Outcome]) -> tuple[Problem, Outcome]:
@@ -118,35 +120,35 @@ def _expected(rule: Rule, problem: Problem) -> tuple[Any, Any]:
         loose = 2.0**-22 * abs(exact) if rule.name == "dequantize.bound" else np.zeros(exact.shape)
         return exact, np.where(np.isfinite(exact), loose, np.nan)
     entries = problem.entries
-    if rule.name == "matmul.acc":
-        exact = np.array([[entry.acc for entry in row] for row in entries], np.float64)
-    elif rule.name == "matmul.row_sum":
-        exact = np.array([row[0].row_sum for row in entries], np.float64)
-    else:
-        exact = np.array([[_float(entry.exact) for entry in row] for row in entries])
-        judged = [[e.magnitude < NO_VERDICT and len(e.acc) <= VERDICT_GROUPS for e in row] for row in entries]
-        bounds = np.array([[_float(e.bound) if ok else np.nan for e, ok in zip(row, oks, strict=True)]
-                           for row, oks in zip(entries, judged, strict=True)])  # fmt: skip
-        return exact, bounds
+    match rule.name.partition(".")[2]:
+        case "acc":
+            exact = np.array([[entry.acc for entry in row] for row in entries], np.float64)
+        case "row_sum":
+            exact = np.array([entry.row_sum for entry, *_ in entries], np.float64)
+        case _:
+            exact = np.array([[float(entry.exact) for entry in row] for row in entries])
+            return exact, np.array([[_bound(entry) for entry in row] for row in entries])
     return exact, np.zeros(exact.shape)
 
 
-def _float(value: Any) -> float:
-    return float(value) if abs(value) < NO_VERDICT else np.inf
+def _bound(entry: Output) -> float:
+    """Return how far off an output may be; NaN where there is no verdict."""
+    judged = entry.magnitude < NO_VERDICT and len(entry.acc) <= VERDICT_GROUPS
+    return float(entry.bound) if judged else np.nan
 
 
 def _likeness(bug: Bug, seen: list[_Seen]) -> float:
+    """Return the share of the numbers that the target or the class has wrong in which both give the same wrong one.
+
+    A class that, of more than :data:`MANY` of them, has given the same in fewer than a quarter of :data:`LEAST`, is
+    given up, whatever the calls after.
+    """
     same = either = 0
     for at in seen:
-        mine = at.part(_unnamed(call(bug, at.problem)))
+        mine = at.part(call(bug, at.problem))
         wrong = at.is_wrong(mine)
         either += int((wrong | at.wrong).sum())
         same += int((wrong & at.wrong & at.alike(mine)).sum())
-        if either > 100 and same < either * LEAST / 4:
-            return 0.0
+        if either > MANY and same < either * LEAST / 4:
+            break
     return same / either if either else 0.0
-
-
-def _unnamed(outcome: Outcome) -> Outcome:
-    result = outcome.result
-    return Outcome(tuple(result) if isinstance(result, MatmulResult) else result, outcome.raised)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -65,17 +65,18 @@ class _Narrow(Bug):
     """Sums are kept in too few bits."""
 
     operations = MATMUL
-    bits = 0
+    bits: ClassVar[int]
 
     def wrapped(self, total: Any) -> Any:
         """Return what is left of a sum."""
-        return (total + 2 ** (self.bits - 1)) % 2**self.bits - 2 ** (self.bits - 1)
+        kept = total % 2**self.bits
+        return np.where(kept >= 2 ** (self.bits - 1), kept - 2**self.bits, kept)
 
-    def total(self, products: Any) -> Any:
-        return self.wrapped(products.sum(axis=1))
+    def total(self, a: Any, q: Any) -> Any:
+        return self.wrapped(super().total(a, q))
 
     def row_total(self, a: Any) -> Any:
-        return self.wrapped(a.sum(axis=1))
+        return self.wrapped(super().row_total(a))
 
 
 class Int16Accumulators(_Narrow):
@@ -106,11 +107,11 @@ class SaturatingAccumulators(Bug):
         """After each row, or after each pair of rows, as multiply-add instructions do."""
         return [cls(), cls(pairwise=True)]
 
-    def total(self, products: Any) -> Any:
+    def total(self, a: Any, q: Any) -> Any:
         step = 2 if self._pairwise else 1
-        sums = np.zeros(products.shape[::2], np.int64)
-        for row in range(0, products.shape[1], step):
-            sums = np.clip(sums + products[:, row : row + step].sum(axis=1), -(2**15), 2**15 - 1)
+        sums = np.zeros((len(a), q.shape[1]), np.int64)
+        for row in range(0, len(q), step):
+            sums = np.clip(sums + a[:, row : row + step] @ q[row : row + step], -(2**15), 2**15 - 1)
         return sums
 
 
@@ -128,7 +129,8 @@ class Float32Accumulators(Bug):
         """Row by row, or in another order."""
         return [cls(), cls(at_once=True)]
 
-    def total(self, products: Any) -> Any:
+    def total(self, a: Any, q: Any) -> Any:
+        products = a[:, :, None] * q
         if self._at_once:
             return products.astype(np.float32).sum(axis=1, dtype=np.float32).astype(np.int64)
         return np.cumsum(products, axis=1, dtype=np.float32)[:, -1].astype(np.int64)
@@ -202,7 +204,7 @@ class ShortGroup(Bug):
     def by_row(self, parameter: Float32, k: int, group_size: int) -> Float32:
         rows = super().by_row(parameter, k, group_size).copy()
         last = group_rows(k, group_size)[-1]
-        if len(parameter) > 1 and self._is_short(group_rows(k, group_size)):
+        if self._is_short(group_rows(k, group_size)):
             rows[last.start :] = parameter[-2]
         return rows
 
@@ -234,8 +236,8 @@ class ScaleByRow(Bug):
     operations = GROUPED
     effect = "each weight is scaled by another column's scale"
 
-    def __init__(self, offset_too: bool = False, column: bool = False) -> None:
-        self._offset_too, self._column = offset_too, column
+    def __init__(self, offset_too: bool = False) -> None:
+        self._offset_too = offset_too
 
     @classmethod
     def variants(cls) -> Sequence[Bug]:
@@ -243,17 +245,16 @@ class ScaleByRow(Bug):
         return [cls(), cls(offset_too=True)]
 
     def quantize(self, w: Float32, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Int8:
-        self._calls = 0
+        self._by_row = iter((True, self._offset_too))
         return super().quantize(w, scale, offset, group_size, narrow_gain)
 
     def dequantize(self, q: Int8, scale: Float32, offset: Float32, group_size: int, narrow_gain: int) -> Float32:
-        self._calls = 0
+        self._by_row = iter((True, self._offset_too))
         return super().dequantize(q, scale, offset, group_size, narrow_gain)
 
     def by_row(self, parameter: Float32, k: int, group_size: int) -> Float32:
         rows = super().by_row(parameter, k, group_size)
-        self._calls += 1
-        if self._calls == 2 and not self._offset_too:
+        if not next(self._by_row):
             return rows
         index = np.arange(k) % parameter.shape[1]
         return np.broadcast_to(rows[np.arange(k), index][:, None], rows.shape)
@@ -275,7 +276,7 @@ class ScaleOffsetExchanged(Bug):
 
     def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
         quotient = (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
-        return np.where(np.isnan(quotient), 0, np.rint(np.clip(quotient, -1e6, 1e6)))
+        return np.where(np.isnan(quotient), 0, np.rint(quotient))
 
 
 class FlushToZero(Bug):
@@ -295,7 +296,7 @@ class FlushToZero(Bug):
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
         scale, offset = self.flushed(scale), self.flushed(offset)
-        return self.flushed((self.flushed(scale * acc) + self.flushed(offset * row_sum[:, None])).sum(axis=2))
+        return self.flushed(super().epilogue(acc, row_sum, scale, offset))
 
 
 class ColumnTailDropped(Bug):
@@ -306,8 +307,9 @@ class ColumnTailDropped(Bug):
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
         out = super().epilogue(acc, row_sum, scale, offset)
-        if out.shape[1] > 8:
-            out[:, out.shape[1] // 8 * 8 :] = 0
+        done = out.shape[1] // 8 * 8
+        if done:
+            out[:, done:] = 0
         return out
 
 
@@ -319,8 +321,9 @@ class ActivationTailDropped(Bug):
 
     def epilogue(self, acc: Any, row_sum: Any, scale: Any, offset: Any) -> Any:
         out = super().epilogue(acc, row_sum, scale, offset)
-        if len(out) > 4:
-            out[len(out) // 4 * 4 :] = 0
+        done = len(out) // 4 * 4
+        if done:
+            out[done:] = 0
         return out
 
 

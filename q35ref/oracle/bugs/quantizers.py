@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from q35ref.backends.numpy import NumpyBackend
-from q35ref.backends.numpy.calibration import minmax, ranges
+from q35ref.backends.numpy.calibration import ranges
 from q35ref.backends.protocol import Float32, Int8
 from q35ref.oracle.bugs.base import Bug, half_up
 from q35ref.reference.calibration import Method
@@ -25,7 +25,7 @@ class Wraps(Bug):
 
     def clamp(self, rounded: Any, odd: Any) -> Any:
         q = np.clip(rounded, -8, 7)
-        return np.where(odd, (q + 4) % 8 - 4, q)
+        return np.where(odd, self.extend_narrow(q % 8), q)
 
 
 class Truncates(Bug):
@@ -58,8 +58,7 @@ class RoundsHalfAway(Bug):
     effect = "weights half-way between two values are off by one, with a bias away from zero"
 
     def round(self, quotient: Fraction) -> int:
-        magnitude = half_up(abs(quotient))
-        return magnitude if quotient > 0 else -magnitude
+        return int(math.copysign(half_up(abs(quotient)), quotient))
 
 
 class _Evaluates(Bug):
@@ -67,15 +66,15 @@ class _Evaluates(Bug):
 
     operations = QUANTIZE
 
-    def __init__(self, way: int = 0) -> None:
-        self._way = way
+    def __init__(self, double: bool = False, apart: bool = False) -> None:
+        self._kind, self._apart = np.float64 if double else np.float32, apart
 
     def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        """Return the quotient as it is evaluated: in double, unless a class says otherwise."""
-        return (w.astype(np.float64) - offset) / (scale.astype(np.float64) * gain)
+        """Return the quotient of arrays of floats of the class's kind, as it is evaluated."""
+        return (w - offset) / (scale * gain)
 
     def rounded(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        found = np.clip(np.rint(self.quotient(w, scale, offset, gain)), -1e6, 1e6)
+        found = np.rint(self.quotient(*(array.astype(self._kind) for array in (w, scale, offset, gain))))
         return np.where(np.isnan(found), 0, found)
 
 
@@ -83,6 +82,9 @@ class QuantizesInDouble(_Evaluates):
     """The quotient is evaluated in double, not as if exact."""
 
     effect = "near-ties go wrong: w = 0.5, offset = -2**-60, scale = 1 gives 0 instead of 1"
+
+    def __init__(self) -> None:
+        super().__init__(double=True)
 
 
 class QuantizesInFloat32(_Evaluates):
@@ -93,29 +95,25 @@ class QuantizesInFloat32(_Evaluates):
     @classmethod
     def variants(cls) -> Sequence[Bug]:
         """Divided by the step, or by the scale and then the gain."""
-        return [cls(), cls(1)]
+        return [cls(), cls(apart=True)]
 
     def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        factor = gain.astype(np.float32)
-        return (w - offset) / scale / factor if self._way else (w - offset) / (scale * factor)
+        return (w - offset) / scale / gain if self._apart else super().quotient(w, scale, offset, gain)
 
 
 class ReciprocalMultiply(_Evaluates):
     """The quotient is a product with the rounded reciprocal of the step."""
 
-    operations = QUANTIZE
     effect = "weights near a half-way point go wrong, exact ties too"
 
     @classmethod
     def variants(cls) -> Sequence[Bug]:
-        """In float32 or in double, the gain in the reciprocal or after it."""
-        return [cls(way) for way in range(4)]
+        """In float32, the gain in the reciprocal or after it; in double, where the two are the same."""
+        return [cls(), cls(apart=True), cls(double=True)]
 
     def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        kind = np.float64 if self._way >= 2 else np.float32
-        one, factor = kind(1), gain.astype(kind)
-        difference, step = w.astype(kind) - offset, scale.astype(kind)
-        return difference * (one / step) / factor if self._way % 2 else difference * (one / (step * factor))
+        difference, one = w - offset, self._kind(1)
+        return difference * (one / scale) / gain if self._apart else difference * (one / (scale * gain))
 
 
 class FmaReciprocal(_Evaluates):
@@ -125,16 +123,13 @@ class FmaReciprocal(_Evaluates):
 
     @classmethod
     def variants(cls) -> Sequence[Bug]:
-        """With and without a fused multiply-add, in float32 and in double."""
-        return [cls(way) for way in range(4)]
+        """With a fused multiply-add, or rounded after both; in float32 and in double."""
+        return [cls(double, apart) for double in (False, True) for apart in (False, True)]
 
     def quotient(self, w: Any, scale: Any, offset: Any, gain: Any) -> Any:
-        kind = np.float64 if self._way >= 2 else np.float32
-        r = kind(1) / (scale.astype(kind) * gain.astype(kind))
-        shift = -offset.astype(kind) * r
-        if self._way % 2:
-            return w.astype(kind) * r + shift
-        return (w.astype(np.longdouble) * r + shift).astype(kind)
+        r = self._kind(1) / (scale * gain)
+        shift = -offset * r
+        return w * r + shift if self._apart else (w.astype(np.longdouble) * r + shift).astype(self._kind)
 
 
 class GainIgnored(Bug):
@@ -186,9 +181,7 @@ class OffsetFromUnroundedScale(Bug):
         if method != "minmax":
             return scale, offset
         low, high = ranges(w, group_size)
-        with np.errstate(all="ignore"):
-            unrounded = (low + 8 * ((high - low) / 15)).astype(np.float32)
-        return scale, np.where(low == high, minmax(low, high)[1], unrounded)
+        return scale, (low + 8 * ((high - low) / 15)).astype(np.float32)
 
 
 class DequantizesInDouble(Bug):
