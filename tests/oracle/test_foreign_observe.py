@@ -35,22 +35,20 @@ def test_a_problem_is_called_amid_canaries_then_against_forbidden_pages() -> Non
 THREADS = [2, 8, 3, 4, 4]
 """Of the second call of five problems, and so on."""
 
-SIDES = ["after", "after", "after", "after", "before"]
-
 LEFT_OUT = [("acc",), ("row_sum",), ("out",), ("acc", "row_sum"), ("acc", "out"), ("row_sum", "out"), ()]
 
 
 def test_the_conditions_of_second_calls_go_round_with_periods_of_their_own() -> None:
     """All that may be left out together is left out; each of a method's problems counts for it alone."""
     observer, process = watched(says_three)
-    for number in range(21):
+    for number in range(35):
         process.asked.clear()
         observer.observe("matmul", {"method": "minmax"})
         observer.observe("matmul", {"method": "symmetric"})
         second = {
             "fill": 0x3C,
             "threads": THREADS[number % 5],
-            "side": SIDES[number % 5],
+            "side": "before" if (number + 1) % 11 in (0, 6) else "after",
             "sealed": ("a", "packed"),
             "left_out": LEFT_OUT[number % 7],
         }

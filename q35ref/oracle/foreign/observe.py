@@ -23,6 +23,10 @@ from q35ref.oracle.judge import Mismatch
 FILLS: Final = (0xA5, 0x3C)
 """What the outputs hold before the first call and before the second."""
 
+SIDES: Final[tuple[Side, ...]] = ("before", *5 * ("after",), "before", *4 * ("after",))
+"""Where the arrays of second calls lie, in turn: at the end of their room, now and then at its beginning. As many as
+are no multiple of the numbers of threads, of the subsets of results, and of what the problems alternate."""
+
 THREADS: Final = (4, 2, 8, 3, 4)
 """Threads of the second call, in turn."""
 
@@ -189,7 +193,7 @@ class Observer:
         return Conditions(
             fill=FILLS[1],
             threads=THREADS[asked % len(THREADS)],
-            side="" if "side" in spared else "after" if asked % 5 else "before",
+            side="" if "side" in spared else SIDES[asked % len(SIDES)],
             sealed=() if "sealed" in spared else self._arrays.inputs,
             left_out=() if "left_out" in spared else subsets[asked % len(subsets)],
         )
