@@ -268,6 +268,13 @@ def test_the_smallest_input_is_found_whatever_else_is_there() -> None:
     assert (found.arrays["q"].tolist(), settings(found), found.k) == ([[5]], ("byte", 0, 1), 1)
 
 
+def test_what_did_not_help_at_first_is_tried_again_after_something_helped() -> None:
+    """One row fails with 1 alone, two rows with 5 as well."""
+    allowed = {2: (5, 1), 1: (1,)}
+    found = shrink(pack([5], [0]), lambda p: int(p.arrays["q"][0, 0]) in allowed[p.k])
+    assert found.arrays["q"].tolist() == [[1]]
+
+
 def test_numbers_that_must_stay_together_stay() -> None:
     """The sum must pass 100: none can be left out, and each becomes as plain as it can."""
     problem = Problem("quantize_activations", 3, {"x": np.array([[50.25, 30.5, 40.0]], np.float32)})
