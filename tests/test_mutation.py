@@ -12,7 +12,7 @@ from tests.native_kernel import needs_native
 from tools.mutation import c_source, cli, python_source
 from tools.mutation.equivalent import BadEntry, load, stale
 from tools.mutation.mutant import Key, Mutant, sampled
-from tools.mutation.native import FOLDER, Builder, units_with
+from tools.mutation.native import FOLDER, Builders, units_with
 from tools.mutation.parts import PARTS, Part
 from tools.mutation.record import load as load_record
 from tools.mutation.record import score
@@ -420,7 +420,7 @@ def test_the_compiler_says_what_a_mutant_is_before_any_check_runs(tmp_path: Path
     name, words = "rounding.h", "/* RN32(a + b). */"
     (tmp_path / "objects").mkdir()
     with tree() as copy:
-        builder = Builder(copy.folder, tmp_path / "objects", ["-O0"])
+        builder = Builders(copy.folder, tmp_path / "objects")
         source = read(f"{FOLDER}/{name}")
         verdicts = {
             "absent": source.replace(words, "/* words */"),
@@ -433,6 +433,8 @@ def test_the_compiler_says_what_a_mutant_is_before_any_check_runs(tmp_path: Path
         for verdict, text in verdicts.items():
             with copy.holding(f"{FOLDER}/{name}", text):
                 assert builder.build(name) == verdict
+                assert builder.makes_same_code(name) == (verdict == "same_code")
+                assert builder.build(name) == verdict, "once more the quick way"
                 if verdict == "built":
                     passed[verdict] = copy.run(check, 60).passed
         builder.restore()

@@ -60,15 +60,15 @@ def oracle_checks(file: str) -> tuple[Check, ...]:
 
 
 def native_checks(file: str) -> tuple[Check, ...]:
-    """Return the checks of a C file: its own tests on every path of this processor, then what any kernel meets.
+    """Return the checks of a C file: a few problems on every path, its own tests, then what any kernel meets.
 
     The tests that build the kernel once more, with sanitizers or in portable C, would build what is not mutated.
     """
-    quick = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
-    rest = tuple(name for name in NATIVE_TESTS if name not in quick)
-    own = Check("pytest", (*tests(*quick), "-k", "not portable_c"))
+    near = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
+    rest = tuple(name for name in NATIVE_TESTS if name not in near)
     return (
-        own,
+        Check("pytest", tests("native_first")),
+        Check("pytest", (*tests(*near), "-k", "not portable_c")),
         Check("q35ref", ("check", "native", "--quiet")),
         Check("pytest", (*tests(*rest), "-k", "not portable_c")),
     )

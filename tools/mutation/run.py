@@ -17,7 +17,7 @@ from tools.bench.machine import describe, versions
 from tools.bench.machine import load as load_average
 from tools.mutation import python_source
 from tools.mutation.mutant import Key, Mutant, Place, sampled
-from tools.mutation.native import Builder
+from tools.mutation.native import Builders
 from tools.mutation.parts import Part
 from tools.mutation.record import Counts, PartRecord, Survivor, Verdict
 from tools.mutation.sources import made_at, make, places, read
@@ -55,8 +55,8 @@ class Judged:
 class Worker:
     """A copy of the tree, with what the checks take on the original."""
 
-    def __init__(self, part: Part, copy: Tree, builder: Builder | None) -> None:
-        self.part, self._copy, self._builder = part, copy, builder
+    def __init__(self, part: Part, copy: Tree, builders: Builders | None) -> None:
+        self.part, self._copy, self._builders = part, copy, builders
         self._seconds: dict[Check, float] = {}
 
     def judge(self, mutant: Mutant) -> Judged:
@@ -67,21 +67,23 @@ class Worker:
         if file.endswith(".py") and not python_source.is_valid(mutant.text):
             return Judged(mutant, "invalid")
         with self._copy.holding(file, mutant.text):
-            if self._builder is not None:
-                built = self._builder.build(Path(file).name)
+            if self._builders is not None:
+                built = self._builders.build(Path(file).name)
                 if built != "built":
                     return Judged(mutant, built)
             for check, limit in zip(checks, limits, strict=True):
                 outcome = self._copy.run(check, limit)
                 if not outcome.passed:
                     return Judged(mutant, "stopped" if outcome.status is None else "killed", str(check))
+            if self._builders is not None and self._builders.makes_same_code(Path(file).name):
+                return Judged(mutant, "same_code")
         return Judged(mutant, "survived")
 
     def _limit(self, check: Check) -> float:
         """Return the seconds that a check may take on a mutant."""
         if check not in self._seconds:
-            if self._builder is not None:
-                self._builder.restore()
+            if self._builders is not None:
+                self._builders.restore()
             outcome = self._copy.run(check, FIRST_TIME, write_bytecode=True)
             if not outcome.passed:
                 raise BrokenCheck(f"{check}: does not pass on the original: {outcome.output.strip()[-200:]}")
@@ -93,8 +95,8 @@ class Worker:
 def worker(part: Part) -> Iterator[Worker]:
     """Yield a worker with a tree of its own. Errors: CompilerError, NativeUnavailable."""
     with tree(part.root) as copy, tempfile.TemporaryDirectory() as objects:
-        builder = Builder(copy.folder, Path(objects)) if part.is_built else None
-        yield Worker(part, copy, builder)
+        builders = Builders(copy.folder, Path(objects)) if part.is_built else None
+        yield Worker(part, copy, builders)
 
 
 def judge_all(part: Part, mutants: Iterable[Mutant], jobs: int, tell: Tell, seconds: float = math.inf) -> list[Judged]:
