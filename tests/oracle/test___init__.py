@@ -10,4 +10,4 @@ def test_a_problem_is_named_by_its_numbers_each_with_its_word() -> None:
     found = problem(kind="pack", level=1, seed=2, index=3)
     assert found.origin == list(problems("pack", 1, 2))[3].origin
     with pytest.raises(TypeError, match="positional"):
-        problem("pack", 1, 2, 3)  # type: ignore[misc]
+        problem("pack", 1, 2, 3)  # type: ignore[call-arg]
