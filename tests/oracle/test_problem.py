@@ -262,6 +262,14 @@ def test_a_part_says_how_it_was_made_if_that_is_known() -> None:
     assert unknown.restrict(rows=slice(0, 1)).origin == unknown.with_settings(layout="dense").origin == ""
 
 
+def test_a_problem_is_equal_to_itself_alone() -> None:
+    """To compare arrays is not to say whether two problems are one."""
+    one, other = matmul(), matmul()
+    assert one == one
+    assert one != other
+    assert len({one, other}) == 2
+
+
 def test_a_problem_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         matmul().k = 3  # type: ignore[misc]
