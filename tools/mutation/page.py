@@ -36,7 +36,12 @@ tests, unless nothing could tell it from the original; then it is listed below w
 
 - Python: the operators of Cosmic Ray; of the replacements of a binary operator two each, and none of `==` by `is`.
 - C: `tools/mutation/c_source.py`; an operator becomes another, a bound takes in one more or one fewer or turns round,
-  an integer becomes one more and one less, another constant twice itself.
+  an integer becomes one more and one less, another constant twice itself. Compiled with `-O1`, which is quicker; one
+  that survives is compiled as the kernel is, to see whether it is the same machine code.
+- The checks of a file are its own tests, then those of its whole part; of the backends, the oracle's verdict too. Of the
+  oracle they are the tests of its parts by themselves (`tests/oracle`); those that check whole kernels take minutes for
+  a mutant, and what they alone would notice counts as unnoticed. The problems that a seed draws are pinned by their
+  digests, so that a report can name one by its number: that alone notices nearly every mutant of `cases.py`.
 - *stopped*: a check did not end in five times its usual time and five seconds; it counts as killed. *invalid*: no
   program. *not run here*: in code that this processor never takes, such as the path for AVX-512 on one without it;
   nothing is known of these. *same machine code*: the compiler made the same bytes of it, so that it is equivalent.
@@ -54,6 +59,7 @@ For the night: all of it takes hours, and a budget of time leaves a sample that 
     python -m tools.mutation --minutes 60 --json docs/mutation/record.json    a sample of every part, and the record
     python -m tools.mutation --more --minutes 60 --json docs/mutation/record.json      goes on where that ended
     python -m tools.mutation --again --json docs/mutation/record.json         what survived unexplained, after new tests
+    python -m tools.mutation --part oracle --only judge.py --json docs/mutation/record.json    a file after a change
     python -m tools.mutation.page                                             this page
 """
 
