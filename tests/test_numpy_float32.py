@@ -6,11 +6,20 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import example, given
 
+from q35ref.backends.numpy import NumpyBackend
 from q35ref.backends.numpy.float32 import round_quotient, round_sum, round_to_odd, two_sum
 from q35ref.reference import to_float32
 
 DOUBLES = st.floats(-1e60, 1e60, allow_subnormal=False)
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+def test_weights_of_very_different_size_are_quantized_without_a_warning() -> None:
+    """A float32 quotient of the largest of them would overflow."""
+    w = np.array([[1e17], [-1e17], [1e-30]], np.float32)
+    scale, offset = np.full((1, 1), 1e-28, np.float32), np.zeros((1, 1), np.float32)
+    with np.errstate(all="raise"):
+        assert NumpyBackend().quantize(w, scale, offset, 0, 2).tolist() == [[7], [-4], [0]]
 
 
 @given(DOUBLES, DOUBLES)

@@ -36,8 +36,16 @@ PATIENCE: Final = 100
 
 
 def open_file(path: str | os.PathLike[str]) -> io.FileIO:
-    """Open a regular file to read it; never wait, as for somebody to write to a pipe. Errors: OSError, ValueError."""
-    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    """Open a regular file to read it; what is none is neither touched nor waited for, even if it has just come.
+
+    Errors: OSError, ValueError.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):
+        raise ValueError("expected a regular file")
+    try:
+        file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY))
+    except BlockingIOError:  # somebody has a lease of it, and is asked by the system to give it back
+        file = io.FileIO(path)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise ValueError("expected a regular file")

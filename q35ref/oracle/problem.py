@@ -256,9 +256,9 @@ def _layout(name: str) -> Any:
 
 
 def _pattern(array: Array) -> Array:
-    """Return the first row or two if they repeat all the way down, else the whole array."""
+    """Return the first row or two if they repeat all the way down, bit for bit, else the whole array."""
     for rows in (1, 2):
-        if len(array) > 2 * rows and (np.resize(array[:rows], array.shape) == array).all():
+        if len(array) > 2 * rows and np.resize(array[:rows], array.shape).tobytes() == array.tobytes():
             return array[:rows]
     return array
 
@@ -268,7 +268,7 @@ def array_code(array: Array) -> str:
     dtype = f"np.{array.dtype}"
     if array.ndim == 1:
         return f"{array_code(array[None])}[0]"
-    if len(array) == 1 and array.size > 8 and (array == array.flat[0]).all():
+    if len(array) == 1 and array.size > 8 and array.tobytes() == array.size * array.flat[0].tobytes():
         return f"np.full({array.shape}, {_number(array.flat[0])}, {dtype})"
     pattern = _pattern(array)
     rows = ", ".join("[" + ", ".join(_number(value) for value in row) + "]" for row in pattern)

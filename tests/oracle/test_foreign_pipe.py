@@ -187,27 +187,27 @@ def test_a_mark_after_an_answer_is_a_line_that_nobody_asked_for(start: Start) ->
     ("script", "problem", "said"),
     [
         ("read -r l; sleep 9", UNPACK, "no answer within 0.25 s"),
-        ("read -r l; printf '01\\r'; sleep 9", UNPACK, "no answer within 0.25 s, only '01' without the end of a line"),
+        ("read -r l; printf '01\\r'; sleep 9", UNPACK, "no answer within 1.25 s, only '01' without the end of a line"),
         ("sleep 9", LARGE, "no answer within 0.25 s, nor was the whole request read"),
         (
             "printf 01; sleep 9",
             LARGE,
-            "no answer within 0.25 s, only '01' without the end of a line, nor was the whole request read",
+            "no answer within 1.25 s, only '01' without the end of a line, nor was the whole request read",
         ),
-        ("echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
-        ("echo 01; sleep 9", LARGE, "the client answered, but did not read the whole request within 0.25 s"),
+        ("echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
+        ("echo 01; sleep 9", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
     ],
 )
 def test_what_does_not_answer_in_time_is_ended(
     start: Start, script: str, problem: Problem, said: str, tmp_path: Path
 ) -> None:
-    """It would go on for seconds."""
+    """It would go on for seconds; one that says something has more time for it, as on a busy machine."""
     begins = "head -c 8192 > /dev/null; " if problem is LARGE else ""
-    client = start(f": > {tmp_path / 'begun'}; {begins}{script}", 0.25)
+    client = start(f": > {tmp_path / 'begun'}; {begins}{script}", 1.25 if "1.25" in said else 0.25)
     begun(tmp_path)
     since = time.monotonic()
     assert told(client.observe(problem)) == ("hang", said)
-    assert time.monotonic() - since < 4
+    assert time.monotonic() - since < 6
     assert client._process is None
 
 
@@ -271,7 +271,7 @@ def test_who_closes_a_pipe_has_half_a_second_to_end(
         waited.append(timeout)
         return wait(self, None if timeout is None else timeout / 10)
 
-    client = start(script.replace("BEGUN", str(tmp_path / "begun")), 0.3 if "BEGUN" in script else 20)
+    client = start(script.replace("BEGUN", str(tmp_path / "begun")), 2 if "BEGUN" in script else 20)
     if "BEGUN" in script:
         begun(tmp_path)
     monkeypatch.setattr(subprocess.Popen, "wait", impatient)
@@ -281,8 +281,9 @@ def test_who_closes_a_pipe_has_half_a_second_to_end(
     assert waited == [0.5, None]
 
 
-def test_a_request_need_not_be_read_by_who_answers_soon(start: Start) -> None:
-    """Half a second after its input is closed it may still answer."""
+def test_a_request_need_not_be_read_by_who_answers_soon(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a while after its input is closed it may still answer: half a second, if nobody changes that."""
+    monkeypatch.setattr(pipe, "GRACE", 9)
     client = start("head -c 9 > /dev/null; exec 0<&-; sleep 0.05; echo '! too large'; sleep 9")
     outcome = client._once(LARGE)
     assert (outcome.raised, outcome.faults) == ("too large", ())

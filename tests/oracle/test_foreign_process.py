@@ -120,7 +120,7 @@ def test_what_does_not_read_is_ended_in_time(start: Start, begun: str) -> None:
 
 
 def test_a_process_that_ended_is_told_though_what_it_started_holds_the_pipe(start: Start) -> None:
-    made = start(replies("import time; time.sleep(5) if not os.fork() else os._exit(3)"), timeout=0.3)
+    made = start(replies("import time; time.sleep(5) if not os.fork() else os._exit(3)"), timeout=2)
     assert made.request({}) == Death("exit", "the process ended with status 3")
 
 

@@ -303,6 +303,8 @@ def test_a_folded_problem_unfolds_to_itself() -> None:
         (np.full((1, 9), 3, np.int8), "np.full((1, 9), 3, np.int8)"),
         (np.full((3, 3), 3, np.int8), "np.resize(np.array([[3, 3, 3]], np.int8), (3, 3))"),
         (np.full((1, 8), 3, np.int8), "np.array([[3, 3, 3, 3, 3, 3, 3, 3]], np.int8)"),
+        (np.array([[0.0, *8 * [-0.0]]], np.float32), f"np.array([[0.0{8 * ', -0.0'}]], np.float32)"),
+        (np.array([[-0.0], [0.0], [-0.0]], np.float32), "np.array([[-0.0], [0.0], [-0.0]], np.float32)"),
         (np.array([[4] + [3] * 8], np.int8), "np.array([[4, 3, 3, 3, 3, 3, 3, 3, 3]], np.int8)"),
         (np.array([[3] * 8 + [4]], np.int8), "np.array([[3, 3, 3, 3, 3, 3, 3, 3, 4]], np.int8)"),
         (np.array([[1]] * 3, np.int8), "np.resize(np.array([[1]], np.int8), (3, 1))"),

@@ -33,7 +33,7 @@ class BadEntry(ValueError):
 def load(folder: Path = EQUIVALENT) -> dict[Key, str]:
     """Return the reason of each mutant of the list. Errors: BadEntry, OSError."""
     found: dict[Key, str] = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(folder.glob("*.toml")):
         for key, reason in _entries(path):
             if key in found:
                 raise BadEntry(f"{path.name}: twice: {key}")

@@ -19,9 +19,13 @@ class Key:
     nth: int = 0
     """How often the same text stands earlier in the file."""
 
+    @property
+    def which(self) -> str:
+        """Which of the places is meant, if the text stands in the file more than once before it; else nothing."""
+        return f" (number {self.nth + 1} of this text)" if self.nth else ""
+
     def __str__(self) -> str:
-        again = f" (number {self.nth + 1} of this text)" if self.nth else ""
-        return f"{self.file}{again}: {self.line}  ->  {self.mutant or '(nothing)'}"
+        return f"{self.file}{self.which}: {self.line}  ->  {self.mutant or '(nothing)'}"
 
 
 @dataclass(frozen=True)

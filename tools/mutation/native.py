@@ -131,7 +131,7 @@ class Builder:
 class Builders:
     """Builds mutants in the third of the time that it takes to build them as the kernel is built.
 
-    What a check notices of quick code it would notice of the other, which does the same. But only of the code that the
+    Where C says what a program does, both do the same, and a check notices the same. But only of the code that the
     kernel is made of can it be said that a mutant's is the same.
     """
 

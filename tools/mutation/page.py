@@ -38,7 +38,7 @@ tests, unless nothing could tell it from the original; then it is listed below w
 - C: `tools/mutation/c_source.py`; an operator becomes another, a bound takes in one more or one fewer or turns round,
   an integer becomes one more and one less, another constant twice itself. Compiled with `-O1`, which is quicker; one
   that survives is compiled as the kernel is, to see whether it is the same machine code.
-- The checks of a file are its own tests, then those of its whole part; of the backends, the oracle's verdict too. Of the
+- The checks of a file are its own tests, then those of its part; of the backends, the oracle's verdict too. Of the
   oracle they are the tests of its parts by themselves (`tests/oracle`); those that check whole kernels take minutes for
   a mutant, and what they alone would notice counts as unnoticed. The problems that a seed draws are pinned by their
   digests, so that a report can name one by its number: that alone notices nearly every mutant of `cases.py`.
@@ -87,10 +87,16 @@ def changed(part: PartRecord, now: Mapping[str, int]) -> Iterator[str]:
 def told(part: PartRecord, entries: Mapping[Key, str], now: Mapping[str, int]) -> str:
     """Return what was run of a part, in sentences; ``now`` is how many mutants its files have."""
     total = part.total
-    which = "all of them" if total.run == total.places else f"a sample, drawn by seed {part.seed}"
-    which = "some files whole" if part.by_file and total.run < total.places else which
-    lines = [
-        f"- {total.run:,} of {total.places:,} mutants were run, {which}, in {part.seconds / 60:.0f} minutes.",
+    whole = total.run == total.places
+    if part.by_file:
+        which = "all files" if whole else "some files"
+        lines = [
+            f"- {total.run:,} of {total.places:,} mutants were run: {which}, whole, each by itself. The last run's:",
+        ]
+    else:
+        which = "all of them" if whole else f"a sample, drawn by seed {part.seed}"
+        lines = [f"- {total.run:,} of {total.places:,} mutants were run, {which}, in {part.seconds / 60:.0f} minutes."]
+    lines += [
         f"- Load average {part.load:.1f} at the end.",
         f"- {part.machine['cpu']}; {part.machine['processors']} processors; {part.machine['system']}; "
         + ", ".join(f"{package} {version}" for package, version in part.versions.items()),
@@ -101,7 +107,7 @@ def told(part: PartRecord, entries: Mapping[Key, str], now: Mapping[str, int]) -
             f"- {part.again} mutants survived at first, and were killed when they were run again, by tests that were "
             "written or made stricter for them; they count as killed."
         )
-    if total.run < total.places and total.dead:
+    if total.run < total.places and total.dead and not part.by_file:  # files that somebody chose are no sample
         lines.append(estimate(part, entries))
     return "\n".join(lines) + "\n"
 
@@ -144,7 +150,7 @@ def listed(entries: Mapping[Key, str]) -> Iterator[str]:
         for reason in reasons:
             yield f"- {' '.join(reason.split())}"
             yield from (
-                f"    - ``{key.line}`` → ``{key.mutant or '(nothing)'}``"
+                f"    - ``{key.line}``{key.which} → ``{key.mutant or '(nothing)'}``"
                 for key, why in entries.items()
                 if key.file == file and why == reason
             )

@@ -180,17 +180,21 @@ def run(plan: Plan, seed: int, jobs: int, tell: Tell, seconds: float = math.inf)
 
 
 def with_file(before: PartRecord | None, after: PartRecord, part: Part) -> PartRecord:
-    """Return the record of a part, of which some files were run anew, each whole."""
+    """Return the record of a part of which some files were run anew, each whole.
+
+    What was run of other files in part alone is gone, and so is how many survivors died when they were run again.
+    """
     if before is None:
         none = {file: Counts(places=len(places(file, read(file, part.root)))) for file in part.files}
         before = replace(
             after, seconds=0.0, files={file: found for file, found in none.items() if found.places}, survivors=()
         )
-    kept = tuple(found for found in before.survivors if found.key.file not in after.files)
+    whole = {file: found for file, found in before.files.items() if found.run == found.places}
+    old = {file: whole.get(file, Counts(places=found.places)) for file, found in before.files.items()}
+    kept = tuple(found for found in before.survivors if found.key.file in whole.keys() - after.files.keys())
     survivors = tuple(sorted((*kept, *after.survivors), key=lambda found: (found.key.file, found.number)))
     seconds = round(before.seconds + after.seconds, 1)
-    files = {**before.files, **after.files}
-    return replace(after, files=files, survivors=survivors, seconds=seconds, by_file=True, again=before.again)
+    return replace(after, files={**old, **after.files}, survivors=survivors, seconds=seconds, by_file=True, again=0)
 
 
 def together(before: PartRecord, after: PartRecord) -> PartRecord:

@@ -352,7 +352,7 @@ def _first_line(data: bytes | bytearray) -> str:
     >>> _first_line(b"05 FE\\r\\nmore"), _first_line(200 * b"0")[60:]
     ('05 FE', '0000...')
     """
-    line = bytes(data[: 4 * (SHOWN + 1)]).decode(errors="replace").partition("\n")[0].rstrip("\r")
+    line = bytes(data[: 4 * (SHOWN + 1)]).decode(errors="replace").partition("\n")[0].removesuffix("\r")
     return plain(line if len(line) <= SHOWN else line[:SHOWN] + "...")
 
 
