@@ -14,6 +14,7 @@ can no longer be made is stale, and an error. An entry has one reason and all mu
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,5 +77,11 @@ def stale(entries: Mapping[Key, str], root: Path = ROOT) -> Iterator[Key]:
         except OSError:
             yield from mine
             continue
-        made = {mutant.key for mutant in made_at(file, source, {key.line for key in mine})}
+        made = _keys(file, source, frozenset(key.line for key in mine))
         yield from (key for key in mine if key not in made)
+
+
+@cache
+def _keys(file: str, source: str, texts: frozenset[str]) -> frozenset[Key]:
+    """Return the mutants of some lines: each is made, which takes long, so that it is done once for a text."""
+    return frozenset(mutant.key for mutant in made_at(file, source, texts))

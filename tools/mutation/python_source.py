@@ -5,6 +5,7 @@ is the interpreter's affair, and most of the eleven replacements of each binary 
 slips, tell about as much as all.
 """
 
+import ast
 from functools import cache
 from typing import Any, Final
 
@@ -69,6 +70,19 @@ def places(file: str, source: str) -> list[Place]:
         for occurrence, (start, _) in enumerate(span for node in nodes for span in operator.mutation_positions(node))
     ]
     return sorted(found, key=lambda place: (place.number, place.operator, place.occurrence))
+
+
+def pieces(source: str) -> list[tuple[int, int]]:
+    """Return the first and the last line of each statement of a module, decorators included.
+
+    >>> pieces("import a\\n\\n@a\\ndef f():\\n    pass\\n")
+    [(1, 1), (3, 5)]
+    """
+    found = []
+    for node in ast.parse(source).body:
+        above = [decorator.lineno for decorator in getattr(node, "decorator_list", [])]
+        found.append((min([node.lineno, *above]), node.end_lineno or node.lineno))
+    return found
 
 
 def make(place: Place, source: str) -> Mutant:

@@ -33,9 +33,18 @@ def make(place: Place, source: str) -> Mutant:
 
 
 def made_at(file: str, source: str, texts: Collection[str]) -> Iterator[Mutant]:
-    """Yield the mutants of the lines that any of some texts, white space collapsed, begins with."""
-    lines = [collapsed([line]) for line in source.splitlines()]
-    wanted = {i for i, line in enumerate(lines, 1) if line and any(text.startswith(line) for text in texts)}
-    for place in places(file, source):
-        if place.number in wanted:
-            yield make(place, source)
+    """Yield the mutants of the lines that any of some texts, white space collapsed, begins with.
+
+    Each is made in a piece of the file, since a whole file takes long to parse.
+    """
+    lines = source.splitlines(keepends=True)
+    told = [collapsed([line]) for line in lines]
+    wanted = {i for i, line in enumerate(told, 1) if line and any(text.startswith(line) for text in texts)}
+    for first, last in _language(file).pieces(source):
+        if wanted.isdisjoint(range(first, last + 1)):
+            continue
+        before, piece, after = ("".join(part) for part in (lines[: first - 1], lines[first - 1 : last], lines[last:]))
+        for place in places(file, piece):
+            if place.number + first - 1 in wanted:
+                mutant = make(place, piece)
+                yield Mutant.between(file, mutant.operator, source, before + mutant.text + after)
