@@ -3,7 +3,6 @@
 import hashlib
 import json
 import struct
-import tracemalloc
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -25,19 +24,10 @@ from q35ref.oracle.targets import resolve
 from q35ref.oracle.vector import from_problem
 from q35ref.vectors import DIGESTS, VectorFileError
 from tests.checkpoint_files import Stored, save, save_raw
+from tests.memory_peak import peak
 
 ALLOWANCE = 2 << 20
 """Bytes beside twice a file's: pieces of a tensor, the header's objects."""
-
-
-def peak(work: Callable[[], object]) -> int:
-    """Return how many bytes a piece of work has taken at most."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 # Safetensors files

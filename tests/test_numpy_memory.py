@@ -1,28 +1,16 @@
 """What packing and unpacking take of memory beside their arguments, and what the backend claims of itself."""
 
-import tracemalloc
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from q35ref.backends.numpy import NumpyBackend, codec
 from q35ref.reference.lanes import LAYOUTS, Layout
+from tests.memory_peak import peak
 
 K, N = 1024, 2048
 
 ROWS = (16, 64, K)
 """Of as many weights each: multiples of 16, which are whole words."""
-
-
-def peak(work: Callable[[], object]) -> int:
-    """Return the most bytes that a call held at a time, its result included."""
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("k", ROWS)

@@ -2,11 +2,9 @@
 
 import os
 import select
-import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +17,12 @@ from q35ref.oracle.foreign import pipe
 from q35ref.oracle.foreign.pipe import PipeClient, _first_line
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
+from tests.oracle.conftest import Start
 
 UNPACK = smallest("unpack")
 
 LARGE = Problem("unpack", 1 << 16, {"q": np.ones((1 << 16, 1), np.int8)})
 """A request longer than what a pipe holds."""
-
-Start = Callable[..., PipeClient]
-
-
-@pytest.fixture(name="start")
-def starts() -> Iterator[Start]:
-    """Yield a function that starts a client, which is ended with the test."""
-    started: list[PipeClient] = []
-
-    def run(script: str, timeout: float = 20) -> PipeClient:
-        started.append(PipeClient(f"sh -c {shlex.quote(script)}", timeout))
-        return started[-1]
-
-    yield run
-    for client in started:
-        client.close()
 
 
 def told(outcome: Outcome) -> tuple[str, str]:

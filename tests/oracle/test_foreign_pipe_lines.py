@@ -3,11 +3,9 @@
 import os
 import re
 import select
-import shlex
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from q35ref.oracle.foreign.process import CannotStart
 from q35ref.oracle.foreign.wire import Foreign
 from q35ref.oracle.judge import Mismatch
 from q35ref.oracle.problem import Problem
+from tests.oracle.conftest import Start
 
 TABLE = (Path(__file__).parents[2] / "docs" / "pipe.md").read_text()
 
@@ -152,23 +151,6 @@ def test_of_several_results_the_one_that_is_short_is_named() -> None:
         read("- - - - -", "matmul")
     with pytest.raises(ValueError, match=r"^out: expected numbers of 8 hexadecimal digits, got '01'$"):
         read("- - 01", "matmul")
-
-
-Start = Callable[..., PipeClient]
-
-
-@pytest.fixture(name="start")
-def starts() -> Iterator[Start]:
-    """Yield a function that starts a client in the shell's language, which is ended with the test."""
-    started: list[PipeClient] = []
-
-    def run(script: str, timeout: float = 20) -> PipeClient:
-        started.append(PipeClient(f"sh -c {shlex.quote(script)}", timeout))
-        return started[-1]
-
-    yield run
-    for client in started:
-        client.close()
 
 
 UNPACK = smallest("unpack")
