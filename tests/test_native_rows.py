@@ -82,6 +82,22 @@ def test_a_lone_weight_near_a_tie_is_rounded_exactly_among_others_that_are_not(
         assert same(native.quantize(w, scale, offset, 0, gain), NUMPY.quantize(w, scale, offset, 0, gain))
 
 
+@pytest.mark.parametrize("gain", [1, 2])
+@pytest.mark.parametrize("isa", ISAS)
+def test_a_block_of_nothing_but_near_ties_is_rounded_exactly(isa: str, gain: int) -> None:
+    """No weight in it that is far from a tie sends it to exact arithmetic."""
+    rng, n = np.random.default_rng(gain), 200
+    gains = np.resize(np.array([[1], [gain]], np.float32), (64, 1))
+    ties = rng.integers(-4, 3, (64, n)) + 0.5 + U * rng.choice([-1, 0, 1], (64, n))
+    scale = np.exp2(rng.uniform(-3, 3, (1, n))).astype(np.float32)
+    w = (ties * scale.astype(np.float64) * gains).astype(np.float32)
+    expected = NUMPY.quantize(w, scale, np.zeros_like(scale), 0, gain)
+    quotients = w * (np.float32(1) / scale) / gains
+    assert (np.rint(quotients) != expected).any(axis=0).mean() > 0.5, "float32 rounds most blocks wrongly"
+    with using(isa) as native:
+        assert same(native.quantize(w, scale, np.zeros_like(scale), 0, gain), expected)
+
+
 @pytest.mark.parametrize("isa", ISAS)
 @given(seed=SEEDS, exponent=st.integers(-149, 127), k=st.integers(60, 200))
 def test_a_lone_activation_near_a_tie_is_rounded_exactly(isa: str, seed: int, exponent: int, k: int) -> None:

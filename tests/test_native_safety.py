@@ -193,6 +193,18 @@ def test_an_illegal_number_is_found_wherever_it_is(isa: str, name: str, argument
             assert native.library.call(name, *passed) == status, place
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_smallest_illegal_code_is_refused_among_zeros(isa: str) -> None:
+    """No other code sets a bit by which it would be found."""
+    packed, one = np.zeros((1, 64), np.uint8), np.ones((1, 1), np.float32)
+    packed[0, 40] = 128
+    with using(isa) as native:
+        assert native.library.call("q35_unpack", packed, 128, 1, 0, np.empty((1, 128), np.int8)) == BAD_ARGUMENT
+        sizes, out = (1, 128, 1, 0, 0, 2), np.empty((1, 1), np.float32)
+        a = np.zeros((1, 128), np.int8)
+        assert native.library.call("q35_matmul", a, packed, *sizes, one, one, None, None, out) == BAD_ARGUMENT
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("isa", ISAS)
 def test_weights_of_which_none_is_finite_are_refused(isa: str, bad: float) -> None:
