@@ -136,6 +136,22 @@ def test_extremes_are_calibrated_quantized_and_restored_as_by_the_reference(
             assert same(restored, expected)
 
 
+@pytest.mark.parametrize("offset", [1.0, -1.0, 2.0**-149, -(2.0**-149), 0.0])
+@pytest.mark.parametrize("isa", ISAS)
+def test_an_offset_far_below_the_scale_decides_a_tie(isa: str, offset: float) -> None:
+    """Of integers that need more bits times the scale than float32 has; a double sum would lose the offset."""
+    rng, n = np.random.default_rng(1), 200
+    scale = (rng.integers(2**23, 2**24, (1, n)) * np.exp2(rng.integers(40, 90, (1, n)))).astype(np.float32)
+    q, offsets = np.resize(np.array([[5], [3], [-7], [-3], [7]], np.int8), (32, n)), np.full((1, n), offset, np.float32)
+    q[1::2] = np.resize(np.array([[3], [-3]], np.int8), (16, n))
+    expected = NUMPY.dequantize(q, scale, offsets, 0, 1)
+    if offset:
+        lost = (q * scale.astype(np.float64)).astype(np.float32)
+        assert (lost != expected).any(axis=0).mean() > 0.25, "the offset matters in many columns"
+    with using(isa) as native:
+        assert same(native.dequantize(q, scale, offsets, 0, 1), expected)
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("isa", ISAS)
 def test_every_code_is_restored_at_every_place_of_a_chunk(isa: str, layout: Any) -> None:
