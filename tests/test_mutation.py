@@ -1,6 +1,7 @@
 """Mutation testing: survivors are found and told, the list of equivalent mutants is honoured, stale entries are not."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,15 @@ def test_a_file_of_the_oracle_meets_all_of_its_own_tests_before_those_of_the_oth
 def test_every_check_names_files_that_there_are() -> None:
     for part in PARTS.values():
         for check in {check for file in part.files for check in part.checks(file) if check.kind == "pytest"}:
-            paths = [argument for argument in check.arguments if "/" in argument]
+            paths = [argument.partition("::")[0] for argument in check.arguments if "/" in argument]
             assert paths
             assert all((ROOT / path).exists() for path in paths), check
+
+
+def test_a_quick_run_is_of_the_first_check_alone() -> None:
+    part = PARTS["native"]
+    assert len(part.checks(part.files[0])) > 1
+    assert part.quick.checks(part.files[0]) == part.checks(part.files[0])[:1]
 
 
 # ---- keys ------------------------------------------------------------------------------------------------------------
@@ -348,6 +355,24 @@ def test_files_are_recorded_one_by_one(tiny: Part) -> None:
 
 
 @pytest.mark.slow
+def test_a_quick_run_counts_what_the_first_check_passes_as_survivors(
+    tiny: Part, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tiny.root / "tests" / "test_first.py").write_text(TEST.partition("def test_rest")[0])
+    first, rest = (Check("pytest", (f"tests/test_{name}.py",)) for name in ("first", "code"))
+    monkeypatch.setitem(PARTS, "reference", replace(tiny, checks=lambda _: (first, rest)))
+    path = tiny.root / "record.json"
+    assert told("--json", str(path), "--quick")[0] == 1
+    quick = load_record(path).parts["reference"]
+    assert {SAME, HOLE, STOPPED} < {found.key for found in quick.survivors}
+    assert KILLED not in {found.key for found in quick.survivors}
+    assert told("--json", str(path), "--again")[0] == 1
+    after = load_record(path).parts["reference"]
+    assert [found.key for found in after.survivors] == [SAME, HOLE]
+    assert (after.quick, after.again) == (True, len(quick.survivors) - 2)
+
+
+@pytest.mark.slow
 def test_what_is_listed_as_equivalent_and_noticed_fails(tiny: Part) -> None:
     written(tiny.root, entry(SAME), entry(HOLE), entry(KILLED), entry(STOPPED))
     status, output = told()
@@ -374,6 +399,7 @@ def test_a_check_that_fails_without_a_mutant_is_no_check(tiny: Part) -> None:
         (("--only", "code*.py", "--json", "x.json", "--limit", "1"), "a file is recorded whole"),
         (("--only", "code*.py", "--json", "x.json", "--minutes", "1"), "a file is recorded whole"),
         (("--only", "code*.py", "--json", "x.json", "--more"), "neither --again nor --more"),
+        (("--quick", "--again"), "which run every check"),
         (("--limit", "0"), "--limit"),
         (("--jobs", "3"), "--jobs"),
     ],

@@ -73,6 +73,8 @@ def test_the_page_tells_a_sample_what_survived_and_why() -> None:
     assert "13 of 30 mutants were run, a sample, drawn by seed 1" in text
     assert "4 mutants survived at first" in text
     assert "Of the 12 that could be noticed, 5 were not, at first." in text
+    assert "with the first check alone" not in text
+    assert "with the first check alone" in page.told(part_record(quick=True), {}, NOW)
     assert "- Every mutant that was run was killed, or is listed" in page.page(
         Record({"numpy": part_record()}), {}, {"numpy": NOW}
     )

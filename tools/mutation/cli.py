@@ -83,12 +83,15 @@ class Options:
     only: str
     again: bool
     more: bool
+    quick: bool
     explained: Container[Key]
 
 
 def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Judged]) -> PartRecord:
     """Run a part, or its survivors again. Errors: UsageProblem."""
     part, limit, seed, jobs = PARTS[name], asked.limit, asked.seed, asked.jobs
+    if asked.quick:
+        part = part.quick
     if asked.again:
         if before is None:
             raise UsageProblem(f"--again: the record has no run of {name}")
@@ -107,7 +110,8 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
         )
         return together(before, more)
     planned = plan(part, limit, seed, asked.only)
-    return watched(len(planned.chosen), part, seen, lambda tell: run(planned, seed, jobs, tell, 60 * asked.minutes))
+    found = watched(len(planned.chosen), part, seen, lambda tell: run(planned, seed, jobs, tell, 60 * asked.minutes))
+    return replace(found, quick=asked.quick)
 
 
 def steps(name: str, before: PartRecord | None, asked: Options, seen: list[Judged]) -> Iterator[PartRecord]:
@@ -133,6 +137,7 @@ def steps(name: str, before: PartRecord | None, asked: Options, seen: list[Judge
 @click.option("--only", metavar="PATTERN", default="*", help="Only files whose path ends like this, one by one.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write a record; other parts stay in it.")
 @click.option("--more", is_flag=True, help="Go on where the run in the record ended, by its seed.")
+@click.option("--quick", is_flag=True, help="Only the first check; --again runs all on what passes it, unexplained.")
 @click.option("--again", is_flag=True, help="Run only the record's unexplained survivors again.")
 def main(
     names: Sequence[str],
@@ -144,6 +149,7 @@ def main(
     json_path: Path | None,
     again: bool,
     more: bool,
+    quick: bool,
 ) -> None:
     """Change the sources in small ways, one at a time, and say which changes no check noticed.
 
@@ -154,9 +160,11 @@ def main(
         raise UsageProblem("--only: expected neither --again nor --more, which are about a whole part")
     if only != "*" and json_path is not None and (limit is not None or minutes < math.inf):
         raise UsageProblem("--only: a file is recorded whole; expected neither --limit nor --minutes beside --json")
+    if quick and (again or more):
+        raise UsageProblem("--quick: expected neither --again nor --more, which run every check")
     entries, record, out = explained(), old_record(json_path, again or more), console()
     asked, parts, seen = (
-        Options(limit, minutes, seed, jobs, only, again, more, entries),
+        Options(limit, minutes, seed, jobs, only, again, more, quick, entries),
         dict(record.parts),
         list[Judged](),
     )

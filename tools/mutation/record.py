@@ -77,8 +77,10 @@ class PartRecord:
     survivors: tuple[Survivor, ...]
     by_file: bool = False
     """Whether the files were run one by one, each whole, in runs that may be years apart; else it is one run."""
+    quick: bool = False
+    """Whether what passed the first check alone was counted as a survivor, in some files at least."""
     again: int = 0
-    """Survivors of the run that were killed when they were run again, by tests that were written for them."""
+    """Survivors of the run that were killed when they were run again: by new tests, or by the other checks."""
 
     @property
     def total(self) -> Counts:

@@ -194,7 +194,9 @@ def with_file(before: PartRecord | None, after: PartRecord, part: Part) -> PartR
     kept = tuple(found for found in before.survivors if found.key.file in whole.keys() - after.files.keys())
     survivors = tuple(sorted((*kept, *after.survivors), key=lambda found: (found.key.file, found.number)))
     seconds = round(before.seconds + after.seconds, 1)
-    return replace(after, files={**old, **after.files}, survivors=survivors, seconds=seconds, by_file=True, again=0)
+    quick = before.quick or after.quick
+    made = replace(after, files={**old, **after.files}, survivors=survivors, seconds=seconds)
+    return replace(made, by_file=True, quick=quick, again=0)
 
 
 def together(before: PartRecord, after: PartRecord) -> PartRecord:

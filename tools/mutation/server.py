@@ -42,6 +42,9 @@ POLL: Final = 0.01
 PROFILE: Final = "mutation"
 """Hypothesis profile: always the same examples, and no time for a smaller one once a mutant is dead."""
 
+EXAMPLES: Final = {PROFILE: 100, "mutation-few": 25}
+"""How many examples a test tries: fewer where each of them is tried on several paths, and after many other checks."""
+
 TAIL: Final = 400
 """Characters that are kept of a check's output."""
 
@@ -53,7 +56,10 @@ def prepare() -> None:
     from hypothesis import Phase, settings
 
     phases = (Phase.explicit, Phase.generate)
-    settings.register_profile(PROFILE, deadline=None, max_examples=100, derandomize=True, database=None, phases=phases)
+    for name, examples in EXAMPLES.items():
+        settings.register_profile(
+            name, deadline=None, max_examples=examples, derandomize=True, database=None, phases=phases
+        )
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         Path(folder, "test_nothing.py").write_text("def test_nothing() -> None:\n    pass\n")
         # Imports the rest of pytest. Its plugin of ours imports the product, and is for the forks alone.
@@ -91,7 +97,8 @@ def child(request: dict[str, Any], output: int) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    if request["has_limit"]:
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.dont_write_bytecode = not request["write_bytecode"]
     os.environ.update(request["environment"])

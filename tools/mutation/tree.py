@@ -32,6 +32,8 @@ class Check:
     kind: Literal["pytest", "q35ref"]
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
+    has_limit: bool = True
+    """Whether its memory has a limit; the address sanitizer maps more than there is."""
 
     def __str__(self) -> str:
         return " ".join((self.kind, *self.arguments))
@@ -70,6 +72,7 @@ class Tree:
             "kind": check.kind,
             "arguments": list(check.arguments),
             "environment": dict(check.environment),
+            "has_limit": check.has_limit,
             "timeout": timeout,
             "write_bytecode": write_bytecode,
         }
