@@ -193,6 +193,20 @@ def test_an_illegal_number_is_found_wherever_it_is(isa: str, name: str, argument
             assert native.library.call(name, *passed) == status, place
 
 
+@pytest.mark.parametrize("pairs", range(1, 8))
+@pytest.mark.parametrize("isa", ISAS)
+def test_every_padding_bit_must_be_clear(isa: str, pairs: int) -> None:
+    k, a, one = 2 * pairs, np.zeros((1, 2 * pairs), np.int8), np.ones((1, 1), np.float32)
+    with using(isa) as native:
+        for bit in range(8):
+            packed = np.zeros((1, pairs), np.uint8)
+            packed[0, -1] = 1 << bit
+            expected = BAD_ARGUMENT if bit >= 8 - pairs else 0
+            assert native.library.call("q35_unpack", packed, k, 1, 1, np.empty((1, k), np.int8)) == expected
+            sizes, out = (1, k, 1, 1, 0, 2), np.empty((1, 1), np.float32)
+            assert native.library.call("q35_matmul", a, packed, *sizes, one, one, None, None, out) == expected
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_smallest_illegal_code_is_refused_among_zeros(isa: str) -> None:
     """No other code sets a bit by which it would be found."""
