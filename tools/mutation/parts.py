@@ -28,7 +28,11 @@ alone would notice counts as unnoticed."""
 
 NATIVE_TESTS: Final = ("native_safety", "native_rows", "native", "native_edges", "native_callers")
 
-SANITIZED: Final = ("tests/test_native_sanitized.py::test_tests_of_the_kernel_pass_under_the_address_sanitizer[first]",)
+BUILT_ANEW: Final = (
+    "tests/test_native_shortage.py::test_a_shortage_is_a_status_or_changes_nothing",
+    "tests/test_native_sanitized.py::test_tests_of_the_kernel_pass_under_the_address_sanitizer[first]",
+)
+"""Builds of the mutated sources whose allocations fail, and that look after their arrays."""
 
 
 def tests(*names: str) -> tuple[str, ...]:
@@ -64,7 +68,8 @@ def oracle_checks(file: str) -> tuple[Check, ...]:
 def native_checks(file: str) -> tuple[Check, ...]:
     """Return the checks of a C file: a few problems on every path, its own tests, then what any kernel meets.
 
-    A mutant that leaves an array where nothing else lies changes no result: last of all it is built with sanitizers.
+    A mutant that leaves an array where nothing else lies changes no result, nor does one of what is done without
+    memory: last of all it is built for these.
     """
     near = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
     rest = tuple(name for name in NATIVE_TESTS if name not in near)
@@ -73,7 +78,7 @@ def native_checks(file: str) -> tuple[Check, ...]:
         Check("pytest", (*tests(*near), "-k", "not portable_c")),
         Check("q35ref", ("check", "native", "--quiet")),
         Check("pytest", (*tests(*rest), "-k", "not portable_c", "--hypothesis-profile=mutation-few")),
-        Check("pytest", SANITIZED, has_limit=False),
+        Check("pytest", BUILT_ANEW, has_limit=False),
     )
 
 
