@@ -9,6 +9,8 @@ import pytest
 from q35ref.backends import OPERATIONS, get
 from q35ref.oracle import Problem, problems
 from q35ref.oracle.calls import call
+from q35ref.oracle.cases import integers, parameters
+from q35ref.reference.lanes import LAYOUTS
 from tests.native_kernel import ISAS, needs_native, using
 
 pytestmark = needs_native
@@ -48,6 +50,22 @@ def test_a_few_problems_of_every_operation_come_out_as_with_numpy(isa: str, oper
                 assert as_with_numpy(problem, found.result, call(numpy, problem).result), problem
                 asked += 1
     assert asked > 10
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_long_groups_and_many_columns_are_summed_as_by_numpy(isa: str, layout: Any) -> None:
+    """More chunks than a panel holds, more columns than a panel has, groups of several chunks and a shorter last one."""
+    rng, k, n = np.random.default_rng(1), 2500, 67
+    q, a = integers(k, n, rng), rng.integers(-128, 128, (5, k)).astype(np.int8)
+    packed = get("numpy").pack(q, layout)
+    with using(isa) as native:
+        for group_size, m in ((0, 1), (0, 5), (272, 1), (272, 5)):
+            scale, offset = parameters(k, n, group_size, rng)
+            arguments = (a[:m], packed, k, layout, group_size, 2, scale, offset)
+            found, right = native.matmul(*arguments), get("numpy").matmul(*arguments)
+            assert (np.asarray(found[0]) == right[0]).all()
+            assert (np.asarray(found[1]) == right[1]).all()
 
 
 @pytest.mark.parametrize("isa", ISAS)
