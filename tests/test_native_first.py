@@ -55,7 +55,7 @@ def test_a_few_problems_of_every_operation_come_out_as_with_numpy(isa: str, oper
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("isa", ISAS)
 def test_long_groups_and_many_columns_are_summed_as_by_numpy(isa: str, layout: Any) -> None:
-    """More chunks than a panel holds, more columns than a panel has, groups of several chunks and a shorter last one."""
+    """More chunks and columns than a panel holds, groups of several chunks and a shorter last one."""
     rng, k, n = np.random.default_rng(1), 2500, 67
     q, a = integers(k, n, rng), rng.integers(-128, 128, (5, k)).astype(np.int8)
     packed = get("numpy").pack(q, layout)
