@@ -167,7 +167,7 @@ BAD_NUMBERS: list[tuple[str, str, float, int]] = [
     *(("q35_calibrate_minmax", "w", bad, NOT_FINITE) for bad in (np.nan, -np.nan, np.inf, -np.inf)),
     *(("q35_quantize_activations", "x", bad, NOT_FINITE) for bad in (np.nan, np.inf, -np.inf)),
     *(("q35_dequantize", name, bad, NOT_FINITE) for name in ("scale", "offset") for bad in (np.nan, np.inf)),
-    *(("q35_matmul", name, bad, NOT_FINITE) for name in ("scale", "offset") for bad in (np.nan, -np.inf)),
+    *(("q35_matmul", name, bad, NOT_FINITE) for name in ("scale", "offset") for bad in (np.nan, np.inf, -np.inf)),
     *((f"q35_{name}", "scale", bad, BAD_ARGUMENT) for name in ("quantize", "dequantize", "matmul") for bad in (0, -1)),
     *((name, "q", bad, BAD_ARGUMENT) for name in ("q35_pack", "q35_dequantize") for bad in (8, -9, 127, -128)),
     *((name, "byte", 200, BAD_ARGUMENT) for name in ("q35_unpack", "q35_matmul")),
