@@ -111,7 +111,11 @@ def test_bytes_may_lie_at_any_address(isa: str, shift: int) -> None:
                 assert held[output].tobytes() == right[output].tobytes(), (name, output)
 
 
-ILLEGAL_SIZES = (0, -1, -(2**63), 2**62, 2**63 - 1)
+ILLEGAL_SIZES = (0, -1, -(2**63), 2**62, 2**63 - 1, (2**64 + 2) // 3)
+"""Three times the last one is 2 in 64 bits."""
+
+ILLEGAL_COUNTS = (*ILLEGAL_SIZES, 2**60 + 1)
+"""Of columns or rows of 48 numbers each: the last of them would be 48 numbers in 64 bits."""
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -137,21 +141,39 @@ def test_illegal_sizes_and_missing_arrays_are_bad_arguments(isa: str) -> None:
 def illegal_values(name: str, place: int) -> tuple[int, ...]:
     """Return what an integer argument of a function must not be."""
     kinds = {
-        "q35_pack": "sizes sizes layout",
-        "q35_unpack": "sizes sizes layout",
-        "q35_calibrate_minmax": "sizes sizes groups",
-        "q35_quantize": "sizes sizes groups gain",
-        "q35_dequantize": "sizes sizes groups gain",
-        "q35_quantize_activations": "sizes sizes",
-        "q35_matmul": "packed sizes sizes sizes layout groups gain",
+        "q35_pack": "sizes counts layout",
+        "q35_unpack": "sizes counts layout",
+        "q35_calibrate_minmax": "sizes counts groups",
+        "q35_quantize": "sizes counts groups gain",
+        "q35_dequantize": "sizes counts groups gain",
+        "q35_quantize_activations": "counts sizes",
+        "q35_matmul": "packed counts sizes counts layout groups gain",
     }[name].split()
     return {
         "packed": (),
         "sizes": ILLEGAL_SIZES,
+        "counts": ILLEGAL_COUNTS,
         "layout": (-1, 2, 2**31 - 1),
         "groups": (-16, 8, 17, -(2**63)),
         "gain": (0, 3, -1),
     }[kinds[place - 1]]
+
+
+def test_numbers_that_memory_could_hold_as_bytes_alone_are_refused() -> None:
+    """Fewer than 2^63 numbers of four bytes each, which are more than 2^63 bytes."""
+    k, n = 48, 2**57
+    one, bytes_ = np.ones((1, 1), np.float32), np.zeros((1, 1), np.int8)
+    calls: list[tuple[str, tuple[Any, ...]]] = [
+        ("q35_calibrate_minmax", (one, k, n, 16, one, one)),
+        ("q35_calibrate_symmetric", (one, k, n, 16, one, one)),
+        ("q35_quantize", (one, k, n, 16, 2, one, one, bytes_)),
+        ("q35_dequantize", (bytes_, k, n, 16, 2, one, one, one)),
+        ("q35_quantize_activations", (one, n, k, one, bytes_)),
+        ("q35_matmul", (bytes_, bytes_.view(np.uint8), 16, k, n // 2, 1, 16, 2, one, one, None, None, None)),
+    ]
+    with using() as native:
+        for name, arguments in calls:
+            assert native.library.call(name, *arguments) == BAD_ARGUMENT, name
 
 
 def test_a_group_of_one_row_too_many_is_a_bad_argument() -> None:
