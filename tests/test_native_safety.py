@@ -176,6 +176,24 @@ def test_numbers_that_memory_could_hold_as_bytes_alone_are_refused() -> None:
             assert native.library.call(name, *arguments) == BAD_ARGUMENT, name
 
 
+SIZES_OF_NO_PRODUCT = [
+    (1, 2**20, 2**44, 0),
+    (2**44, 2**20, 1, 0),
+    (2**32 + 1, 1, 2**32 + 1, 0),
+    ((2**64 + 2) // 3 // 342, 48, 342, 16),
+]
+"""M, K, N and group size: too many weights, activations, outputs (in 64 bits 2^33 + 1), accumulators (in 64 bits 2)."""
+
+
+@pytest.mark.parametrize("sizes", SIZES_OF_NO_PRODUCT, ids=str)
+def test_a_product_with_one_array_too_large_is_refused(sizes: tuple[int, int, int, int]) -> None:
+    *dimensions, group_size = sizes
+    one, a, packed = np.ones((1, 1), np.float32), np.zeros((1, 1), np.int8), np.zeros((1, 1), np.uint8)
+    with using() as native:
+        options = (1, group_size, 2, one, one, None, None, None)
+        assert native.library.call("q35_matmul", a, packed, *dimensions, *options) == BAD_ARGUMENT
+
+
 def test_a_group_of_one_row_too_many_is_a_bad_argument() -> None:
     with using() as native:
         k = MAX_GROUP_ROWS + 1

@@ -71,8 +71,8 @@ int q35_matmul(const int8_t *a, const uint8_t *packed, int64_t m, int64_t k, int
                int32_t *row_sum, float *out) {
     matmul_job job = {.n = n, .layout = layout, .narrow_gain = narrow_gain, .scale = scale, .offset = offset};
     if (a == NULL || packed == NULL || scale == NULL || offset == NULL || !is_layout(layout) || !is_gain(narrow_gain) ||
-        !make_shape(k, group_size, &job.shape) || !fits(k, n) || !fits(m, k) || !fits(job.shape.groups, n) ||
-        !fits(m, n) || !fits(m * n, job.shape.groups) || !fits(m * n * job.shape.groups, sizeof *acc))
+        !make_shape(k, group_size, &job.shape) || !fits(k, n) || !fits(m, k) || !fits(m, n) ||
+        !fits(m * n, job.shape.groups) || !fits(m * n * job.shape.groups, sizeof *acc))
         return Q35_BAD_ARGUMENT;
     job.packed = packed;
     job.column_bytes = bytes_of_column(k, layout);
