@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from q35ref.backends import present
 from q35ref.backends.native import NativeBackend
-from q35ref.backends.native.build import CompilerError, compiler
+from q35ref.backends.native.build import FLAGS, SOURCES, CompilerError, compiler
 
 PAGE = mmap.PAGESIZE
+FOLDER = Path(__file__).with_name("native")
 REASON = present()["native"]
 needs_native = pytest.mark.skipif(bool(REASON), reason=REASON)
 """Skips where the kernel was not built, with the reason."""
@@ -60,6 +61,26 @@ def library_of(name: str) -> Path | None:
     found = subprocess.run([*compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
     path = Path(found.stdout.strip())
     return path if path.is_absolute() and path.exists() else None
+
+
+def program(source: str, library: Path, *flags: str) -> Path:
+    """Build a program of ``tests/native`` that uses a build of the kernel; return its path."""
+    made = library.with_name(f"{Path(source).stem}{len(flags)}")
+    linked = [str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic", "-o", str(made)]
+    command = [
+        *compiler(),
+        *FLAGS,
+        "-fvisibility=default",
+        "-Werror",
+        "-O1",
+        f"-I{SOURCES}",
+        *flags,
+        str(FOLDER / source),
+        *linked,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return made
 
 
 class Guarded:

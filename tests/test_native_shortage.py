@@ -6,39 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from q35ref.backends.native.build import FLAGS, SOURCES, build, compiler
+from q35ref.backends.native.build import build
 from q35ref.backends.native.library import load
-from tests.native_kernel import ISAS, compiles, needs_native
+from tests.native_kernel import ISAS, compiles, needs_native, program
 
 pytestmark = [needs_native, pytest.mark.slow]
 
-FOLDER = Path(__file__).with_name("native")
 EMPTY = "int main(void) { return 0; }\n"
 REPLACED = tuple(f"-D{name}=test_{name}" for name in ("malloc", "aligned_alloc", "free", "pthread_create"))
 """What has the kernel call the program's own functions."""
 
 NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
 needs_thread = pytest.mark.skipif(bool(NO_THREAD), reason=f"the compiler has no thread sanitizer: {NO_THREAD}")
-
-
-def program(source: str, library: Path, *flags: str) -> Path:
-    """Build a program of ``tests/native`` that uses a build of the kernel; return its path."""
-    made = library.with_name(f"{Path(source).stem}{len(flags)}")
-    linked = [str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic", "-o", str(made)]
-    command = [
-        *compiler(),
-        *FLAGS,
-        "-fvisibility=default",
-        "-Werror",
-        "-O1",
-        f"-I{SOURCES}",
-        *flags,
-        str(FOLDER / source),
-        *linked,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return made
 
 
 UNPLACED = "unexpected memory mapping"

@@ -71,10 +71,11 @@ def native_checks(file: str) -> tuple[Check, ...]:
     A mutant that leaves an array where nothing else lies changes no result, nor does one of what is done without
     memory: last of all it is built for these.
     """
+    first = ("native_dispatch",) if file.endswith("dispatch.c") else ("native_first",)
     near = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
     rest = tuple(name for name in NATIVE_TESTS if name not in near)
     return (
-        Check("pytest", tests("native_first")),
+        Check("pytest", tests(*first), has_limit=first == ("native_first",)),
         Check("pytest", (*tests(*near), "-k", "not portable_c")),
         Check("q35ref", ("check", "native", "--quiet")),
         Check("pytest", (*tests(*rest), "-k", "not portable_c", "--hypothesis-profile=mutation-few")),
