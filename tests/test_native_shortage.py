@@ -52,7 +52,6 @@ def threaded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @needs_thread
-@pytest.mark.xdist_group("threaded")
 def test_no_path_races(threaded: Path) -> None:
     """Each instruction set that the processor has; the last while they and the number of threads are changed."""
     races = program("races.c", threaded, "-fsanitize=thread")
