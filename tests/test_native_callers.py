@@ -1,8 +1,10 @@
 """The native kernel and its callers: their processor's settings, their threads, their arrays, their mistakes."""
 
 import itertools
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from subprocess import run
 from typing import Any
 
@@ -89,6 +91,34 @@ def test_a_caller_that_traps_floating_point_exceptions_is_not_trapped(isa: str) 
     with using(isa):
         done = run([sys.executable, "-c", TRAPS, isa], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "no trap\n"), done.stderr
+
+
+ASKED = (-(2**31), -1, 0, 1, 2, 3, 255, 256, 257, 2**31 - 1)
+"""Numbers of threads that the ABI takes: fewer than one are one, and more than 256 are 256."""
+
+THREADS = """
+import ctypes, os, sys
+import numpy as np
+from q35ref.backends.native.library import load
+library = load()
+functions = ctypes.CDLL(str(library.path.resolve()))
+q, packed = np.zeros((2**14, 2**11), np.int8), np.empty((2**14, 2**10), np.uint8)
+def threads():
+    return len(os.listdir("/proc/self/task"))
+before = threads()
+for asked in map(int, sys.argv[1:]):
+    functions.q35_set_num_threads(ctypes.c_int32(asked))
+    assert library.call("q35_pack", q, 2**11, 2**14, 0, packed) == 0
+    print(1 + threads() - before)
+"""
+"""Counts the threads that a matrix with work enough for 256 of them has."""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted where Linux shows them")
+def test_there_are_as_many_threads_as_are_asked_for() -> None:
+    command = [sys.executable, "-c", THREADS, *map(str, ASKED)]
+    done = run(command, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [str(min(256, max(1, asked))) for asked in ASKED], done.stderr
 
 
 def shifted(values: NDArray[Number], by: int) -> NDArray[Number]:
