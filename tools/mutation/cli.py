@@ -96,7 +96,10 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
         if before is None:
             raise UsageProblem(f"--again: the record has no run of {name}")
         return watched(
-            len(before.survivors), part, seen, lambda tell: run_again(part, before, jobs, tell, asked.explained)
+            len(before.survivors),
+            part,
+            seen,
+            lambda tell: run_again(part, before, jobs, tell, asked.explained, 60 * asked.minutes),
         )
     if asked.more and before is not None:
         if before.by_file:

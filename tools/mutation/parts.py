@@ -66,10 +66,10 @@ def oracle_checks(file: str) -> tuple[Check, ...]:
 
 
 def native_checks(file: str) -> tuple[Check, ...]:
-    """Return the checks of a C file: a few problems on every path, its own tests, then what any kernel meets.
+    """Return the checks of a C file: a few problems on every path, edges, builds of their own, what any kernel meets.
 
     A mutant that leaves an array where nothing else lies changes no result, nor does one of what is done without
-    memory: last of all it is built for these.
+    memory: it is built for these.
     """
     first = ("native_dispatch",) if file.endswith("dispatch.c") else ("native_first",)
     near = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
@@ -77,9 +77,9 @@ def native_checks(file: str) -> tuple[Check, ...]:
     return (
         Check("pytest", tests(*first), has_limit=first == ("native_first",)),
         Check("pytest", (*tests(*near), "-k", "not portable_c")),
+        Check("pytest", BUILT_ANEW, has_limit=False),
         Check("q35ref", ("check", "native", "--quiet")),
         Check("pytest", (*tests(*rest), "-k", "not portable_c", "--hypothesis-profile=mutation-few")),
-        Check("pytest", BUILT_ANEW, has_limit=False),
     )
 
 

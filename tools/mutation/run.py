@@ -213,11 +213,16 @@ def survivor(mutant: Mutant) -> Survivor:
 
 
 def run_again(
-    part: Part, before: PartRecord, jobs: int, tell: Tell, explained: Container[Key] = frozenset()
+    part: Part,
+    before: PartRecord,
+    jobs: int,
+    tell: Tell,
+    explained: Container[Key] = frozenset(),
+    seconds: float = math.inf,
 ) -> PartRecord:
     """Run the survivors of a run again but for those that are explained, and count those that are dead now.
 
-    Errors: Changed, and those of a run.
+    Those that the time is too short for stay survivors. Errors: Changed, and those of a run.
     """
     mutants = []
     for old in before.survivors:
@@ -228,7 +233,7 @@ def run_again(
         if old.key not in found:
             raise Changed(f"{old.key}: cannot be made again; run the part anew")
         mutants.append(found[old.key])
-    judged = judge_all(part, mutants, jobs, tell)
+    judged = judge_all(part, mutants, jobs, tell, seconds)
     files = dict(before.files)
     for one in judged:
         file = one.mutant.key.file
