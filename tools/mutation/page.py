@@ -42,6 +42,8 @@ tests, unless nothing could tell it from the original; then it is listed below w
   oracle they are the tests of its parts by themselves (`tests/oracle`); those that check whole kernels take minutes for
   a mutant, and what they alone would notice counts as unnoticed. The problems that a seed draws are pinned by their
   digests, so that a report can name one by its number: that alone notices nearly every mutant of `cases.py`.
+- Of C they are a few problems on every path, calls at the edges of memory and illegal ones, builds with sanitizers (of
+  addresses and of undefined behaviour) and without memory, the oracle's verdict, and the rest of the kernel's tests.
 - *stopped*: a check did not end in five times its usual time and five seconds; it counts as killed. *invalid*: no
   program. *not run here*: in code that this processor never takes, such as the path for AVX-512 on one without it;
   nothing is known of these. *same machine code*: the compiler made the same bytes of it, so that it is equivalent.
@@ -60,6 +62,8 @@ For the night: all of it takes hours, and a budget of time leaves a sample that 
     python -m tools.mutation --more --minutes 60 --json docs/mutation/record.json      goes on where that ended
     python -m tools.mutation --again --json docs/mutation/record.json         what survived unexplained, after new tests
     python -m tools.mutation --part oracle --only judge.py --json docs/mutation/record.json    a file after a change
+    python -m tools.mutation --part native --only src/lanes.h --quick --json docs/mutation/record.json
+                                                       the same with the first check alone; then --again for the others
     python -m tools.mutation.page                                             this page
 """
 
