@@ -126,9 +126,11 @@ def test_a_file_of_the_oracle_meets_all_of_its_own_tests_before_those_of_the_oth
 def test_every_check_names_files_that_there_are() -> None:
     for part in PARTS.values():
         for check in {check for file in part.files for check in part.checks(file) if check.kind == "pytest"}:
-            paths = [argument.partition("::")[0] for argument in check.arguments if "/" in argument]
+            paths = [argument.partition("::") for argument in check.arguments if "/" in argument]
             assert paths
-            assert all((ROOT / path).exists() for path in paths), check
+            for path, _, test in paths:
+                assert (ROOT / path).exists(), check
+                assert not test or f"def {test.partition('[')[0]}(" in (ROOT / path).read_text(), check
 
 
 def test_a_quick_run_is_of_the_first_check_alone() -> None:
@@ -362,14 +364,19 @@ def test_a_quick_run_counts_what_the_first_check_passes_as_survivors(
     first, rest = (Check("pytest", (f"tests/test_{name}.py",)) for name in ("first", "code"))
     monkeypatch.setitem(PARTS, "reference", replace(tiny, checks=lambda _: (first, rest)))
     path = tiny.root / "record.json"
-    assert told("--json", str(path), "--quick")[0] == 1
+    assert told("--json", str(path), "--quick", "--only", "under_test.py")[0] == 1
     quick = load_record(path).parts["reference"]
     assert {SAME, HOLE, STOPPED} < {found.key for found in quick.survivors}
     assert KILLED not in {found.key for found in quick.survivors}
     assert told("--json", str(path), "--again")[0] == 1
     after = load_record(path).parts["reference"]
     assert [found.key for found in after.survivors] == [SAME, HOLE]
-    assert (after.quick, after.again) == (True, len(quick.survivors) - 2)
+    assert all(found.is_quick for found in quick.survivors)
+    assert [found.is_quick for found in after.survivors] == [True, False], "of the list, and run again"
+    assert after.again == len(quick.survivors) - 2
+    assert told("--json", str(path), "--again", "--listed")[0] == 1
+    last = load_record(path).parts["reference"]
+    assert [(found.key, found.is_quick) for found in last.survivors] == [(SAME, False), (HOLE, False)]
 
 
 @pytest.mark.slow
@@ -400,6 +407,8 @@ def test_a_check_that_fails_without_a_mutant_is_no_check(tiny: Part) -> None:
         (("--only", "code*.py", "--json", "x.json", "--minutes", "1"), "a file is recorded whole"),
         (("--only", "code*.py", "--json", "x.json", "--more"), "neither --again nor --more"),
         (("--quick", "--again"), "which run every check"),
+        (("--quick", "--json", "x.json"), "expected --only beside --json"),
+        (("--listed",), "--listed: expected --again"),
         (("--limit", "0"), "--limit"),
         (("--jobs", "3"), "--jobs"),
     ],

@@ -162,7 +162,7 @@ def illegal_values(name: str, place: int) -> tuple[int, ...]:
 def test_numbers_that_memory_could_hold_as_bytes_alone_are_refused() -> None:
     """Fewer than 2^63 numbers of four bytes each, which are more than 2^63 bytes."""
     k, n = 48, 2**57
-    one, bytes_ = np.ones((1, 1), np.float32), np.zeros((1, 1), np.int8)
+    one, bytes_ = np.ones((1, k), np.float32), np.zeros((1, k), np.int8)
     calls: list[tuple[str, tuple[Any, ...]]] = [
         ("q35_calibrate_minmax", (one, k, n, 16, one, one)),
         ("q35_calibrate_symmetric", (one, k, n, 16, one, one)),
@@ -174,6 +174,14 @@ def test_numbers_that_memory_could_hold_as_bytes_alone_are_refused() -> None:
     with using() as native:
         for name, arguments in calls:
             assert native.library.call(name, *arguments) == BAD_ARGUMENT, name
+
+
+def test_as_many_bytes_as_there_can_be_are_not_refused_for_their_number() -> None:
+    """Nobody has so many; but the first of them, which is no number, is what is wrong with them then."""
+    n, bad, one, q = 2**61 - 1, np.full((1, 1), np.nan, np.float32), np.ones((1, 1), np.float32), np.zeros(1, np.int8)
+    with using() as native:
+        assert native.library.call("q35_calibrate_minmax", bad, 1, n, 0, one.copy(), one.copy()) == NOT_FINITE
+        assert native.library.call("q35_quantize", one, 1, n, 0, 2, bad, one, q) == NOT_FINITE
 
 
 SIZES_OF_NO_PRODUCT = [

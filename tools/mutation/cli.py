@@ -82,6 +82,7 @@ class Options:
     jobs: int
     only: str
     again: bool
+    listed: bool
     more: bool
     quick: bool
     explained: Container[Key]
@@ -99,7 +100,7 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
             len(before.survivors),
             part,
             seen,
-            lambda tell: run_again(part, before, jobs, tell, asked.explained, 60 * asked.minutes),
+            lambda tell: run_again(part, before, jobs, tell, asked.explained, 60 * asked.minutes, asked.listed),
         )
     if asked.more and before is not None:
         if before.by_file:
@@ -114,7 +115,7 @@ def one_part(name: str, before: PartRecord | None, asked: Options, seen: list[Ju
         return together(before, more)
     planned = plan(part, limit, seed, asked.only)
     found = watched(len(planned.chosen), part, seen, lambda tell: run(planned, seed, jobs, tell, 60 * asked.minutes))
-    return replace(found, quick=asked.quick)
+    return replace(found, survivors=tuple(replace(one, is_quick=asked.quick) for one in found.survivors))
 
 
 def steps(name: str, before: PartRecord | None, asked: Options, seen: list[Judged]) -> Iterator[PartRecord]:
@@ -142,6 +143,9 @@ def steps(name: str, before: PartRecord | None, asked: Options, seen: list[Judge
 @click.option("--more", is_flag=True, help="Go on where the run in the record ended, by its seed.")
 @click.option("--quick", is_flag=True, help="Only the first check; --again runs all on what passes it, unexplained.")
 @click.option("--again", is_flag=True, help="Run only the record's unexplained survivors again.")
+@click.option(
+    "--listed", is_flag=True, help="With --again: those too that are explained and met the first check alone."
+)
 def main(
     names: Sequence[str],
     limit: int | None,
@@ -151,6 +155,7 @@ def main(
     only: str,
     json_path: Path | None,
     again: bool,
+    listed: bool,
     more: bool,
     quick: bool,
 ) -> None:
@@ -165,9 +170,13 @@ def main(
         raise UsageProblem("--only: a file is recorded whole; expected neither --limit nor --minutes beside --json")
     if quick and (again or more):
         raise UsageProblem("--quick: expected neither --again nor --more, which run every check")
+    if listed and not again:
+        raise UsageProblem("--listed: expected --again")
+    if quick and only == "*" and json_path is not None:
+        raise UsageProblem("--quick: whole files are recorded; expected --only beside --json")
     entries, record, out = explained(), old_record(json_path, again or more), console()
     asked, parts, seen = (
-        Options(limit, minutes, seed, jobs, only, again, more, quick, entries),
+        Options(limit, minutes, seed, jobs, only, again, listed, more, quick, entries),
         dict(record.parts),
         list[Judged](),
     )

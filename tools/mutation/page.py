@@ -106,16 +106,16 @@ def told(part: PartRecord, entries: Mapping[Key, str], now: Mapping[str, int]) -
         + ", ".join(f"{package} {version}" for package, version in part.versions.items()),
     ]
     lines += changed(part, now)
-    if part.quick:
+    quick = sum(survivor.is_quick for survivor in part.survivors)
+    if quick:
         lines.append(
-            "- Some files were run with the first check alone. What passed it met all of them when it was run again, "
-            "but for the mutants of the list, which met that one."
+            f"- {quick} of the survivors met the first check alone (`--quick`), and none of the others: of those that "
+            "are listed, the reason alone says that no other would notice."
         )
     if part.again:
         lines.append(
-            f"- {part.again} mutants survived at first, and were killed when they were run again, by "
-            f"{'the other checks, or by ' if part.quick else ''}tests that were written or made stricter for them; "
-            "they count as killed."
+            f"- {part.again} mutants survived at first, and were killed when they were run again, by checks that they "
+            "had not met, or by tests that were written or made stricter for them; they count as killed."
         )
     if total.run < total.places and total.dead and not part.by_file:  # files that somebody chose are no sample
         lines.append(estimate(part, entries))

@@ -28,11 +28,9 @@ alone would notice counts as unnoticed."""
 
 NATIVE_TESTS: Final = ("native_safety", "native_rows", "native", "native_edges", "native_callers")
 
-BUILT_ANEW: Final = (
-    "tests/test_native_shortage.py::test_a_shortage_is_a_status_or_changes_nothing",
-    "tests/test_native_sanitized.py::test_tests_of_the_kernel_pass_under_the_address_sanitizer[first]",
-)
-"""Builds of the mutated sources whose allocations fail, and that look after their arrays."""
+SHORTAGE: Final = "tests/test_native_shortage.py::test_a_shortage_is_a_status_or_changes_nothing"
+SANITIZED: Final = "tests/test_native_sanitized.py::test_tests_of_the_kernel_pass_under_the_address_sanitizer[first]"
+"""Builds of the mutated sources of which allocations fail, and which look after their arrays."""
 
 
 def tests(*names: str) -> tuple[str, ...]:
@@ -77,7 +75,8 @@ def native_checks(file: str) -> tuple[Check, ...]:
     return (
         Check("pytest", tests(*first), has_limit=first == ("native_first",)),
         Check("pytest", (*tests(*near), "-k", "not portable_c")),
-        Check("pytest", BUILT_ANEW, has_limit=False),
+        Check("pytest", (SHORTAGE,)),
+        Check("pytest", (SANITIZED,), has_limit=False),
         Check("q35ref", ("check", "native", "--quiet")),
         Check("pytest", (*tests(*rest), "-k", "not portable_c", "--hypothesis-profile=mutation-few")),
     )

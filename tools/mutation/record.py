@@ -54,12 +54,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Survivor:
-    """A mutant that passed every check."""
+    """A mutant that passed every check that it met."""
 
     key: Key
     operator: str
     number: int
     """Its line's number when it was run."""
+    is_quick: bool = False
+    """Whether it met the first check alone."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,6 @@ class PartRecord:
     survivors: tuple[Survivor, ...]
     by_file: bool = False
     """Whether the files were run one by one, each whole, in runs that may be years apart; else it is one run."""
-    quick: bool = False
-    """Whether what passed the first check alone was counted as a survivor, in some files at least."""
     again: int = 0
     """Survivors of the run that were killed when they were run again: by new tests, or by the other checks."""
 

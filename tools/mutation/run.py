@@ -87,6 +87,8 @@ class Worker:
             outcome = self._copy.run(check, FIRST_TIME, write_bytecode=True)
             if not outcome.passed:
                 raise BrokenCheck(f"{check}: does not pass on the original: {outcome.output.strip()[-200:]}")
+            if " passed" not in outcome.output:  # all skipped, say: it would pass every mutant too
+                raise BrokenCheck(f"{check}: runs nothing on the original: {outcome.output.strip()[-200:]}")
             self._seconds[check] = outcome.seconds
         return PATIENCE * self._seconds[check] + LEAST_TIME
 
@@ -194,9 +196,7 @@ def with_file(before: PartRecord | None, after: PartRecord, part: Part) -> PartR
     kept = tuple(found for found in before.survivors if found.key.file in whole.keys() - after.files.keys())
     survivors = tuple(sorted((*kept, *after.survivors), key=lambda found: (found.key.file, found.number)))
     seconds = round(before.seconds + after.seconds, 1)
-    quick = before.quick or after.quick
-    made = replace(after, files={**old, **after.files}, survivors=survivors, seconds=seconds)
-    return replace(made, by_file=True, quick=quick, again=0)
+    return replace(after, files={**old, **after.files}, survivors=survivors, seconds=seconds, by_file=True, again=0)
 
 
 def together(before: PartRecord, after: PartRecord) -> PartRecord:
@@ -219,14 +219,16 @@ def run_again(
     tell: Tell,
     explained: Container[Key] = frozenset(),
     seconds: float = math.inf,
+    listed: bool = False,
 ) -> PartRecord:
-    """Run the survivors of a run again but for those that are explained, and count those that are dead now.
+    """Run the survivors of a run again with every check, and count those that are dead now.
 
-    Those that the time is too short for stay survivors. Errors: Changed, and those of a run.
+    Those that are explained are left out, or with ``listed`` those of them that have met every check. Those that the
+    time is too short for stay as they are. Errors: Changed, and those of a run.
     """
     mutants = []
     for old in before.survivors:
-        if old.key in explained:
+        if old.key in explained and not (listed and old.is_quick):
             continue
         source = read(old.key.file, part.root)
         found = {mutant.key: mutant for mutant in made_at(old.key.file, source, [old.key.line])}
@@ -238,7 +240,11 @@ def run_again(
     for one in judged:
         file = one.mutant.key.file
         files[file] = files[file].plus("survived", -1).plus(one.verdict)
-    gone = {one.mutant.key for one in judged if one.verdict != "survived"}
-    left = tuple(old for old in before.survivors if old.key not in gone)
+    verdicts = {one.mutant.key: one.verdict for one in judged}
+    left = tuple(
+        replace(old, is_quick=old.is_quick and old.key not in verdicts)
+        for old in before.survivors
+        if verdicts.get(old.key, "survived") == "survived"
+    )
     dead = len(before.survivors) - len(left)
     return replace(before, files=files, survivors=left, again=before.again + dead)

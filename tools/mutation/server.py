@@ -34,7 +34,8 @@ PRELOADED: Final = (
 )
 
 MEMORY: Final = 8 << 30
-"""Bytes that a check may take: a mutant may ask for more. Address space that is only reserved does not count."""
+"""Bytes that a check may take, if it has a limit: a mutant may ask for more. Address space that is only reserved does
+not count."""
 
 POLL: Final = 0.01
 """Seconds between two looks at a check."""

@@ -33,7 +33,7 @@ class Check:
     arguments: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     has_limit: bool = True
-    """Whether its memory has a limit; the address sanitizer maps more than there is."""
+    """Whether its memory has a limit: the address sanitizer maps more than there is, and none can be set with it."""
 
     def __str__(self) -> str:
         return " ".join((self.kind, *self.arguments))
