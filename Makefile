@@ -1,6 +1,9 @@
 # q35ref: `make demo` runs the main job, `make test` everything that must hold. Both set up what they need.
 # They work from any folder: `make -C path/to/q35ref test`.
 
+ifneq ($(words $(CURDIR) $(MAKEFILE_LIST)),2)
+$(error make cannot work in a folder with white space in its path: $(CURDIR))
+endif
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 PYTHON ?= python3
 VENV ?= $(ROOT)/.venv

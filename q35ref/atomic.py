@@ -73,6 +73,7 @@ def _destination(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
     except FileNotFoundError:
         if not os.path.basename(name) or target.is_dir():  # noqa: PTH119 - as above
             raise IsADirectoryError(errno.EISDIR, "expected the name of a file", name) from None
+        require_folder_of(name)
         if not target.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent)) from None
         return target, None
@@ -81,6 +82,17 @@ def _destination(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "expected a regular file or none, got a device, pipe or socket", name)
     return target, stat.S_IMODE(found.st_mode) & 0o777
+
+
+def require_folder_of(path: str) -> None:
+    """Refuse a path whose folder, as it is spelt, is not there. Errors: FileNotFoundError.
+
+    ``gone/../file`` names nothing, as whoever opens it is told. With its dots taken out it would name a file after all,
+    which whoever compared the two paths did not know of.
+    """
+    folder = os.path.dirname(path.rstrip(os.sep)) or os.curdir  # noqa: PTH120 - a Path would take dots out
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above
+        raise FileNotFoundError(errno.ENOENT, "no such folder", folder)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from q35ref.atomic import SUFFIX, prefix, sync_folder
+from q35ref.atomic import SUFFIX, prefix, require_folder_of, sync_folder
 
 OLD: Final = ".q35old"
 """How the name of a folder ends that was moved aside and is whole."""
@@ -62,6 +62,7 @@ def open_folder(path: str | os.PathLike[str], may_replace: Callable[[Path], bool
     Other processes may write to it too until the block ends. An existing folder's permissions are kept, while its owner
     becomes the caller; a new one's follow the umask. What is replaced, and errors: as in :func:`write_folder`.
     """
+    require_folder_of(os.fspath(path))
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(target.parent))

@@ -136,6 +136,17 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert caught.value.filename == str(tmp_path / "gone")
 
 
+def test_a_path_through_a_folder_that_is_not_there_names_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(FileNotFoundError, match="no such folder") as caught:
+        write_text(tmp_path / "gone" / ".." / "a", "new")
+    assert caught.value.filename == str(tmp_path / "gone" / "..")
+    assert (tmp_path / "a").read_text() == "old"
+    (tmp_path / "there").mkdir()
+    write_text(tmp_path / "there" / ".." / "a", "new")
+    assert (tmp_path / "a").read_text() == "new"
+
+
 def test_a_name_of_the_greatest_length_can_be_written(tmp_path: Path) -> None:
     target = tmp_path / ("é" * 127)
     write_text(target, "x")

@@ -224,6 +224,8 @@ def test_a_destination_that_cannot_be_is_refused(tmp_path: Path) -> None:
     for target, problem in (
         (tmp_path / "folder", "folder: expected a regular file or none, got a folder"),
         (tmp_path / "gone" / "t", f"t: no such folder: {tmp_path}/gone"),
+        (tmp_path / "gone" / ".." / "source", f"source: no such folder: {tmp_path}/gone/.."),
+        (tmp_path / "gone" / ".." / "t", f"t: no such folder: {tmp_path}/gone/.."),
         (source / "t", "t: Not a directory"),
         (Path("/dev/null"), "/dev/null: expected a regular file"),
     ):

@@ -51,6 +51,25 @@ def test_dequantize_restores(tmp_path: Path) -> None:
     assert (dtypes["first.weight"], dtypes["first.bias"]) == ("BF16", "F32")
 
 
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    """As in ``q35ref inspect FILE | head -1``."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "q35ref", "inspect", str(model(tmp_path / "s"))]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_quantized_checkpoint_is_told_from_one_without_matrices(tmp_path: Path) -> None:
+    save(tmp_path / "s", {"a.weight": stored(weights(6, 33))})
+    assert run("quantize", tmp_path / "s", tmp_path / "t").exit_code == 0
+    assert (
+        "t: expected a float matrix to quantize; its matrices are quantized already"
+        in run("quantize", tmp_path / "t", tmp_path / "u").stderr
+    )
+
+
 def test_inspect_prints_quantized_and_plain_tensors(tmp_path: Path) -> None:
     run("quantize", model(tmp_path / "s"), tmp_path / "t")
     recorded = run("inspect", tmp_path / "t")
@@ -61,6 +80,11 @@ def test_inspect_prints_quantized_and_plain_tensors(tmp_path: Path) -> None:
     assert f"against {tmp_path}/s" in measured.stdout
     for name in ("first.weight", "ids", "nothing.weight"):
         assert name in recorded.stdout
+    save(tmp_path / "other", {"first.weight": stored(weights(6, 33, seed=8)), "second.weight": stored(weights(5, 1))})
+    for options in ((), ("--json",)):
+        changed = run("inspect", tmp_path / "t", "--original", tmp_path / "other", *options)
+        assert changed.exit_code == 1
+    assert run("inspect", tmp_path / "s").exit_code == 0, "nothing in it is quantized"
     assert re.search(r"flag +number +BOOL +1 ", recorded.stdout)
     table = re.compile(r"(?m)^.*\.weight .*$")
     assert table.findall(recorded.stdout) == table.findall(measured.stdout)

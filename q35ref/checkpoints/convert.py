@@ -21,7 +21,7 @@ from q35ref.checkpoints.schema import (
     encode_records,
     unmeasured,
 )
-from q35ref.checkpoints.selection import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, select
+from q35ref.checkpoints.selection import DEFAULT_EXCLUDE, DEFAULT_INCLUDE, can_quantize, select
 from q35ref.checkpoints.shards import Contents, open_source, write_like
 from q35ref.checkpoints.writer import CheckpointWriter
 from q35ref.quality import Quality
@@ -75,6 +75,8 @@ def quantize_file(
     _refuse_same(source, destination)
     with open_source(source) as opened:
         with naming(source):
+            if opened.records and not any(map(can_quantize, opened.plain)):
+                raise CheckpointError(source, "expected a float matrix to quantize; its matrices are quantized already")
             chosen = {tensor.name for tensor in select(opened.plain, include, exclude)}
 
         def planned(tensor: TensorInfo, shard: Checkpoint) -> TensorRecord:

@@ -64,6 +64,8 @@ def reporting(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except (CheckpointError, DaskUnavailable) as error:
             raise UsageProblem(str(error)) from error
+        except BrokenPipeError:  # whoever reads has enough: click ends without a word
+            raise
         except OSError as error:  # files name themselves: this is standard output
             raise UsageProblem(f"standard output: {error.strerror}; what was to be written to a file is") from error
         except MemoryError as error:
@@ -206,9 +208,17 @@ def inspect(file: str, original: str | None, as_json: bool) -> None:
     FILE is a safetensors file, or the index of a checkpoint in shards, or the folder that holds it.
 
     Every code and parameter of quantized tensors is read and checked. Errors are those that were recorded at
-    quantization, or with --original measured again.
+    quantization, which say nothing of a file that was changed since, or with --original measured again.
+
+    Exit status: 0, or 1 if a weight is farther from its restored value than the theorem allows or overflows float32.
     """
     found = inspect_file(file, original)
+    print_inspection(found, original, as_json=as_json)
+    sys.exit(int(bool(found.quantized) and not found.quality.within_bound))
+
+
+def print_inspection(found: Inspection, original: str | None, *, as_json: bool) -> None:
+    """Print what a checkpoint holds."""
     if as_json:
         click.echo(json.dumps(found.document(), indent=2, allow_nan=False))
         return
