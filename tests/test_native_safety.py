@@ -267,6 +267,18 @@ def test_the_smallest_illegal_code_is_refused_among_zeros(isa: str) -> None:
         assert native.library.call("q35_matmul", a, packed, *sizes, one, one, None, None, out) == BAD_ARGUMENT
 
 
+@pytest.mark.parametrize("name", ["q35_quantize", "q35_dequantize", "q35_matmul"])
+@pytest.mark.parametrize("m", [1, 3])
+@pytest.mark.parametrize("isa", ISAS)
+def test_parameters_may_be_the_largest_numbers(isa: str, m: int, name: str) -> None:
+    largest = np.finfo(np.float32).max
+    right = problem(48, 3, 0, m)
+    right["scale"][...], right["offset"][...] = largest, -largest
+    call = next(call for call in calls(48, 3, 0, m) if call[0] == name)
+    with using(isa) as native:
+        assert native.library.call(name, *[right[a] if isinstance(a, str) else a for a in call[1]]) == 0
+
+
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
 @pytest.mark.parametrize("isa", ISAS)
 def test_weights_of_which_none_is_finite_are_refused(isa: str, bad: float) -> None:
