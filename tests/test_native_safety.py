@@ -267,6 +267,19 @@ def test_the_smallest_illegal_code_is_refused_among_zeros(isa: str) -> None:
         assert native.library.call("q35_matmul", a, packed, *sizes, one, one, None, None, out) == BAD_ARGUMENT
 
 
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("name", "argument", "bad", "status"), BAD_NUMBERS)
+def test_nothing_but_illegal_numbers_is_found(isa: str, name: str, argument: str, bad: float, status: int) -> None:
+    """No legal one beside them has anybody look more closely."""
+    for n, m in ((1, 1), (1, 3), (19, 1), (19, 3)):
+        right = problem(48, n, 0, m)
+        right[argument][...] = bad
+        call = next(c for c in calls(48, n, 0, m) if c[0] == name and argument in c[1] and argument not in c[2])
+        with using(isa) as native:
+            found = native.library.call(name, *[right[a] if isinstance(a, str) else a for a in call[1]])
+        assert found == status, (n, m)
+
+
 @pytest.mark.parametrize("name", ["q35_quantize", "q35_dequantize", "q35_matmul"])
 @pytest.mark.parametrize("m", [1, 3])
 @pytest.mark.parametrize("isa", ISAS)
