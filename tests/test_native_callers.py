@@ -224,6 +224,18 @@ def test_of_several_faults_the_first_columns_gives_the_status(isa: str, m: int, 
                     assert results(native, both)[0] == alone, (first, second, later, threads)
 
 
+@pytest.mark.parametrize("m", [1, 4])
+@pytest.mark.parametrize("isa", ISAS)
+def test_in_a_column_parameters_come_before_codes(isa: str, m: int) -> None:
+    """Whichever column it is, and whatever the one before it."""
+    with using(isa) as native:
+        call = next(call for call in every_call(40, 5, 16, 2, m) if call[0] == "q35_matmul")
+        for column in range(5):
+            codes = with_faults(call, PLACES["q35_matmul"], (("packed", column, 255),))
+            both = with_faults(call, PLACES["q35_matmul"], (("packed", column, 255), ("scale", column, np.nan)))
+            assert (results(native, codes)[0], results(native, both)[0]) == (BAD_ARGUMENT, NOT_FINITE), column
+
+
 LONG = (2**57 * 16, 2**60, 2**60 + 16, 2**61 + 16, 2**62, 2**63 - 17, 2**63 - 1)
 """Rows of which 16 make a group and a chunk of 128 bytes: that is more than 64 bits can count."""
 
