@@ -56,6 +56,17 @@ def compiles(source: str, *flags: str) -> str:
     return done.stderr.strip().splitlines()[0] if done.returncode else ""
 
 
+EMPTY = "int main(void) { return 0; }\n"
+SANITIZE = "address,undefined"
+SANITIZERS = () if compiles(EMPTY, f"-fsanitize={SANITIZE}") else (f"-fsanitize={SANITIZE}",)
+"""Options for the sanitizers of addresses and undefined behaviour, where the compiler has them."""
+
+NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
+needs_thread = pytest.mark.skipif(bool(NO_THREAD), reason=f"the compiler has no thread sanitizer: {NO_THREAD}")
+UNPLACED = "unexpected memory mapping"
+"""What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
+
+
 def library_of(name: str) -> Path | None:
     """Return a library of the compiler's own, such as ``libasan.so``."""
     found = subprocess.run([*compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True)
@@ -63,24 +74,31 @@ def library_of(name: str) -> Path | None:
     return path if path.is_absolute() and path.exists() else None
 
 
-def program(source: str, library: Path, *flags: str) -> Path:
-    """Build a program of ``tests/native`` that uses a build of the kernel; return its path."""
-    made = library.with_name(f"{Path(source).stem}{len(flags)}")
-    linked = [str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic", "-o", str(made)]
-    command = [
-        *compiler(),
-        *FLAGS,
-        "-fvisibility=default",
-        "-Werror",
-        "-O1",
-        f"-I{SOURCES}",
-        *flags,
-        str(FOLDER / source),
-        *linked,
-    ]
+def compiled(source: str, made: Path, *flags: str, linked: tuple[str, ...] = ()) -> Path:
+    """Build a program of ``tests/native``; return its path."""
+    options = (*FLAGS, "-fvisibility=default", "-Werror", "-O1", f"-I{SOURCES}", *flags)
+    command = [*compiler(), *options, str(FOLDER / source), *linked, "-lm", "-o", str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return made
+
+
+def program(source: str, library: Path, *flags: str) -> Path:
+    """Build a program of ``tests/native`` that uses a build of the kernel; return its path."""
+    made = library.with_name(f"{Path(source).stem}{len(flags)}")
+    linked = (str(library), f"-Wl,-rpath,{library.parent}", "-rdynamic")
+    return compiled(source, made, *flags, linked=linked)
+
+
+def outcome(*command: str | Path) -> tuple[int, str, str]:
+    """Return a program's exit status, output and errors."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr and shutil.which("setarch"):
+        done = subprocess.run(["setarch", "-R", *words], capture_output=True, text=True, check=False)
+    if UNPLACED in done.stderr or "setarch" in done.stderr:
+        pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
+    return done.returncode, done.stdout, done.stderr
 
 
 class Guarded:

@@ -11,17 +11,13 @@ import pytest
 
 from q35ref.backends.native.build import build
 from q35ref.backends.native.library import ISA_VARIABLE, LIBRARY_VARIABLE, load
-from tests.native_kernel import ISAS, compiles, needs_native, program, using
+from tests.native_kernel import ISAS, SANITIZE, SANITIZERS, needs_native, program, using
 
 pytestmark = needs_native
 
 BAD_ARGUMENT = 1
 ASKED = "-DCPU_HAS(feature)=__extension__({ extern int test_cpu_has(const char *); test_cpu_has(feature); })"
 """Has the kernel ask the program which features the processor has."""
-
-SANITIZE = "address,undefined"
-FLAGS = () if compiles("int main(void) { return 0; }\n", f"-fsanitize={SANITIZE}") else (f"-fsanitize={SANITIZE}",)
-"""Sanitizers, where the compiler has them."""
 
 CPU_INFO = Path("/proc/cpuinfo")
 IS_X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -33,10 +29,10 @@ AVX512 = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512vbmi", "avx512_v
 @pytest.mark.skipif(not IS_X86, reason="elsewhere there is one instruction set")
 def test_an_instruction_set_is_offered_where_the_processor_has_all_that_it_needs(tmp_path: Path) -> None:
     """On every processor that there could be; a planted feature is seen."""
-    library = build(tmp_path / "asks.so", sanitize=SANITIZE if FLAGS else "", extra=(ASKED,))
-    found = subprocess.run([program("dispatch.c", library, *FLAGS)], capture_output=True, text=True, check=False)
+    library = build(tmp_path / "asks.so", sanitize=SANITIZE if SANITIZERS else "", extra=(ASKED,))
+    found = subprocess.run([program("dispatch.c", library, *SANITIZERS)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout, found.stderr) == (0, "right on 128 processors\n", "")
-    planted = program("dispatch.c", library, *FLAGS, "-DPLANT_A_FEATURE")
+    planted = program("dispatch.c", library, *SANITIZERS, "-DPLANT_A_FEATURE")
     found = subprocess.run([planted], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout) == (1, "wrong with the features 0\n")
 

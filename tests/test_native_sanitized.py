@@ -1,7 +1,6 @@
 """The native kernel under the compiler's sanitizers, and on the paths that this processor lacks."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -9,20 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from q35ref.backends.native.build import FLAGS, SOURCES, build, compiler
+from q35ref.backends.native.build import build
 from q35ref.backends.native.library import load
-from tests.native_kernel import ISAS, compiles, library_of, needs_native
+from tests.native_kernel import EMPTY, ISAS, SANITIZE, compiles, library_of, needs_native
 
 pytestmark = [needs_native, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[1]
-EMPTY = "int main(void) { return 0; }\n"
-NO_ADDRESS = compiles(EMPTY, "-fsanitize=address,undefined")
-NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
+NO_ADDRESS = compiles(EMPTY, f"-fsanitize={SANITIZE}")
 NO_SIMDE = compiles(f"#include <simde/x86/avx512.h>\n{EMPTY}")
 needs_simde = pytest.mark.skipif(bool(NO_SIMDE), reason=f"Debian's libsimde-dev is not installed: {NO_SIMDE}")
 needs_address = pytest.mark.skipif(bool(NO_ADDRESS), reason=f"the compiler has no address sanitizer: {NO_ADDRESS}")
-needs_thread = pytest.mark.skipif(bool(NO_THREAD), reason=f"the compiler has no thread sanitizer: {NO_THREAD}")
 
 OVERRUN = """
 import ctypes
@@ -65,7 +61,7 @@ def under_address_sanitizer(library: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a build with the address and undefined-behaviour sanitizers."""
-    return build(tmp_path_factory.mktemp("sanitized") / "address.so", sanitize="address,undefined")
+    return build(tmp_path_factory.mktemp("sanitized") / "address.so", sanitize=SANITIZE)
 
 
 @needs_address
@@ -146,37 +142,3 @@ def test_all_is_the_same_with_threads_for_the_smallest_work(tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     few = [int(python("-c", THREADS, Q35_NATIVE_LIBRARY=path).stdout) for path in ("", str(library))]
     assert few[1] == few[0] + 2, "the small work is given to two threads more"
-
-
-UNPLACED = "unexpected memory mapping"
-"""What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
-
-
-def threads_program(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Build the program of several threads with the thread sanitizer, and run it."""
-    sources = [str(path) for path in sorted(SOURCES.glob("*.c")) if path.name not in ("avx2.c", "avx512.c")]
-    program = folder / "threads"
-    command = [
-        *compiler(), *FLAGS, "-O1", "-g", "-fsanitize=thread", f"-I{SOURCES}", '-DQ35_SOURCES=""', *flags,
-        str(ROOT / "tests" / "native" / "threads.c"), *sources, "-o", str(program), "-lm",
-    ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True)
-    done = subprocess.run([str(program)], capture_output=True, text=True, check=False)
-    if UNPLACED in done.stderr and shutil.which("setarch"):
-        done = subprocess.run(["setarch", "-R", str(program)], capture_output=True, text=True, check=False)
-    if UNPLACED in done.stderr or "setarch" in done.stderr:
-        pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
-    return done
-
-
-@needs_thread
-def test_no_thread_races_with_another(tmp_path: Path) -> None:
-    done = threads_program(tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "the same 0\n", "")
-
-
-@needs_thread
-def test_the_thread_sanitizer_would_see_a_race(tmp_path: Path) -> None:
-    done = threads_program(tmp_path, "-DPLANT_A_RACE")
-    assert done.returncode != 0
-    assert "data race" in done.stderr

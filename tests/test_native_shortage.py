@@ -1,38 +1,17 @@
 """The native kernel short of memory and threads, and its vector paths under the thread sanitizer."""
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from q35ref.backends.native.build import build
 from q35ref.backends.native.library import load
-from tests.native_kernel import ISAS, compiles, needs_native, program
+from tests.native_kernel import ISAS, needs_native, needs_thread, outcome, program
 
 pytestmark = [needs_native, pytest.mark.slow]
 
-EMPTY = "int main(void) { return 0; }\n"
 REPLACED = tuple(f"-D{name}=test_{name}" for name in ("malloc", "aligned_alloc", "free", "pthread_create"))
 """What has the kernel call the program's own functions."""
-
-NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
-needs_thread = pytest.mark.skipif(bool(NO_THREAD), reason=f"the compiler has no thread sanitizer: {NO_THREAD}")
-
-
-UNPLACED = "unexpected memory mapping"
-"""What the thread sanitizer says where addresses are laid out too randomly for it; setarch can make them plain."""
-
-
-def outcome(*command: str | Path) -> tuple[int, str, str]:
-    """Return a program's exit status, output and errors."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if UNPLACED in done.stderr and shutil.which("setarch"):
-        done = subprocess.run(["setarch", "-R", *words], capture_output=True, text=True, check=False)
-    if UNPLACED in done.stderr or "setarch" in done.stderr:
-        pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_a_shortage_is_a_status_or_changes_nothing(tmp_path: Path) -> None:

@@ -69,8 +69,9 @@ def native_checks(file: str) -> tuple[Check, ...]:
     A mutant that leaves an array where nothing else lies changes no result, nor does one of what is done without
     memory: it is built for these.
     """
-    first = ("native_dispatch",) if file.endswith("dispatch.c") else ("native_first",)
-    near = ("native_callers", "native_safety") if file.endswith("threads.c") else ("native_safety", "native_edges")
+    name = Path(file).stem
+    first = (f"native_{name}" if name in ("dispatch", "threads") else "native_first",)
+    near = ("native_callers", "native_safety") if name == "threads" else ("native_safety", "native_edges")
     rest = tuple(name for name in NATIVE_TESTS if name not in near)
     return (
         Check("pytest", tests(*first), has_limit=first == ("native_first",)),
