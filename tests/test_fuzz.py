@@ -5,6 +5,7 @@ runs them for as long as one likes.
 """
 
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from tools.fuzz.make_seeds import MOST_BYTES, WRITERS, every_seed, faults
 from tools.fuzz.mutate import nth_input
 from tools.fuzz.outcome import Outcome
 from tools.fuzz.record import Record
-from tools.fuzz.target import BadMessage, require_line
+from tools.fuzz.target import SEEDS, BadMessage, require_line
 from tools.fuzz.targets import READERS, TARGETS, find
 
 pytestmark = pytest.mark.slow
@@ -142,6 +143,25 @@ def test_a_message_that_is_no_short_printable_line_is_found(text: str) -> None:
         require_line("error", text)
 
 
+def header_with_error_ratio(ratio: float) -> bytes:
+    """Return a seed whose record says that errors are so many times their bound."""
+    seed = (SEEDS / "header" / "even-dense-0").read_bytes()
+    said = rb"\"exact_ratio\":"
+    assert said + b"0.0" in seed
+    return seed.replace(said + b"0.0", said + str(ratio).encode())
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(1.0, 0), (5.0, 1)])
+def test_inspect_must_end_with_1_just_for_errors_beyond_their_bound(
+    ratio: float, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = header_with_error_ratio(ratio)
+    find("header").run(data)
+    monkeypatch.setattr("q35ref.cli.checkpoint.print_inspection", lambda *_, **__: sys.exit(1 - status))
+    with pytest.raises(AssertionError, match=f"exit status {1 - status}, expected {status}"):
+        find("header").run(data)
+
+
 @needs_address
 @pytest.mark.parametrize(("plant", "said"), [("PLANT_SHORT", "heap-buffer-overflow"), ("PLANT_HANG", "no end after")])
 def test_what_is_planted_in_c_is_found(plant: str, said: str, library: Path, tmp_path: Path) -> None:
@@ -203,6 +223,13 @@ def test_atheris_reaches_new_code() -> None:
     assert outcome.coverage is not None
     assert outcome.coverage > 0
     assert outcome.worst.memory > 0
+
+
+@needs_atheris
+def test_atheris_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert not coverage.fuzz(find("index"), runs=20).failed
+    assert list(tmp_path.iterdir()) == []
 
 
 @needs_atheris

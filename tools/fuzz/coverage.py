@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -35,6 +36,9 @@ def fuzz(target: Target, *, runs: int = 0, seconds: float = 0, seed: int = 1, co
         kept.mkdir(parents=True, exist_ok=True)
         chosen = libfuzzer.options(folder, runs=runs, seconds=seconds, seed=seed)
         command = [sys.executable, "-m", "tools.fuzz.guided", target.name, str(stats), *chosen]
-        outcome, _ = libfuzzer.run(target.name, ENGINE, [*command, str(kept), str(SEEDS / target.name)], folder)
+        command += [str(kept), str(SEEDS / target.name)]
+        # libFuzzer ends its process at once: what that would have taken away with it goes with the folder.
+        environment = {**os.environ, "TMPDIR": name}
+        outcome, _ = libfuzzer.run(target.name, ENGINE, command, folder, environment)
         worst = Worst(**json.loads(stats.read_text())) if stats.exists() else Worst()
         return replace(outcome, worst=worst)
