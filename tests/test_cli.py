@@ -46,6 +46,13 @@ def test_ctrl_c_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
 
 
+def test_a_folder_that_cannot_be_written_to_is_known_before_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("q35ref.oracle.check", lambda *_, **__: pytest.fail("checked"))
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
+    done = run("check", "numpy", "--json", "report.json")
+    assert (done.exit_code, done.stderr) == (2, "Error: report.json: the folder cannot be written to\n")
+
+
 def test_quiet_prints_failures_and_the_summary_only() -> None:
     lines = run("check", WRAPS, "--only", "quantize.*", "--quiet").output.splitlines()
     assert lines[0].startswith("FAIL quantize.integers")

@@ -1,5 +1,6 @@
 """``q35ref check``: judge an implementation."""
 
+import os
 import sys
 from collections import Counter
 from functools import partial
@@ -86,8 +87,11 @@ def check(
     if len(set(reports)) < len(reports):
         raise UsageProblem("--json, --html, --junit: expected different files")
     for wanted in reports:
-        if wanted.is_dir() or not wanted.absolute().parent.is_dir():
+        folder = wanted.absolute().parent
+        if wanted.is_dir() or not folder.is_dir():
             raise UsageProblem(f"{wanted}: no such folder, or a folder itself")
+        if not os.access(folder, os.W_OK):  # known before the checks, not after them
+            raise UsageProblem(f"{wanted}: the folder cannot be written to")
     left = MOST_FINDINGS
     told: Counter[str] = Counter()
 
