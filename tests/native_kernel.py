@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,12 @@ def program(source: str, library: Path, *flags: str) -> Path:
 
 
 def outcome(*command: str | Path) -> tuple[int, str, str]:
-    """Return a program's exit status, output and errors."""
+    """Return a program's exit status, output and errors. Errors: subprocess.TimeoutExpired after five minutes."""
     words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    run = partial(subprocess.run, capture_output=True, text=True, check=False, timeout=300)
+    done = run(words)
     if UNPLACED in done.stderr and shutil.which("setarch"):
-        done = subprocess.run(["setarch", "-R", *words], capture_output=True, text=True, check=False)
+        done = run(["setarch", "-R", *words])
     if UNPLACED in done.stderr or "setarch" in done.stderr:
         pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
     return done.returncode, done.stdout, done.stderr

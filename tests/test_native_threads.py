@@ -11,7 +11,7 @@ pytestmark = needs_native
 RIGHT = (0, "all is shared as it should be\n", "")
 PLANTED = {
     "PLANT_A_ROW": "wrong: a row is not done once\n",
-    "PLANT_A_LATE_RANGE": "wrong: the call is over before its ranges are\n",
+    "PLANT_A_RANGE": "wrong: the call is over before its ranges are\n",
 }
 
 
@@ -30,3 +30,7 @@ def test_what_is_shared_wrongly_would_be_seen(planted: str, tmp_path: Path) -> N
 def test_sharing_ranges_is_no_race(tmp_path: Path) -> None:
     program = compiled("ranges.c", tmp_path / "races", "-fsanitize=thread")
     assert outcome(program, "no-fork") == RIGHT
+    planted = compiled("ranges.c", tmp_path / "planted", "-fsanitize=thread", "-DPLANT_A_RACE")
+    status, _, wrong = outcome(planted, "no-fork")
+    assert status != 0
+    assert "data race" in wrong

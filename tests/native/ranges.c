@@ -1,13 +1,29 @@
 /* How threads share ranges, without a kernel: threads.c is part of this program. What is wrong is said, and ends it; so
- * does a minute. With PLANT_A_ROW a row is done twice, with PLANT_A_LATE_RANGE a range after the call is over: each must
- * be seen. The argument "no-fork" leaves out processes, which the thread sanitizer cannot follow. */
+ * does a minute. With PLANT_A_ROW a row is done twice, with PLANT_A_RANGE one is not done, with PLANT_A_RACE two threads
+ * write one variable: each must be seen. The argument "no-fork" leaves out processes, which the thread sanitizer cannot
+ * follow. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+static atomic_int is_slow;
+
+static void pause_us(int us) { nanosleep(&(struct timespec){.tv_nsec = us * 1000L}, NULL); }
+
+/* Waits begin late, so that a signal which is not given under the lock comes too early. */
+static int wait_slowly(pthread_cond_t *changed, pthread_mutex_t *held) {
+    if (atomic_load(&is_slow)) pause_us(2000);
+    return pthread_cond_wait(changed, held);
+}
+
+#define pthread_cond_wait wait_slowly
 #include <threads.c> /* of the kernel */
+#undef pthread_cond_wait
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { MOST_ROWS = 4096, MANY = 1000, WAIT_SECONDS = 10 };
@@ -21,7 +37,7 @@ static void expect(int is_so, const char *what) {
     _exit(1);
 }
 
-static void pause_ms(int ms) { nanosleep(&(struct timespec){.tv_nsec = ms * 1000000L}, NULL); }
+static void pause_ms(int ms) { pause_us(1000 * ms); }
 
 static double seconds_of(clockid_t clock) {
     struct timespec t;
@@ -34,7 +50,7 @@ typedef struct {
     int64_t count, multiple;
     atomic_int times[MOST_ROWS], ranges;
     _Atomic int64_t shortest, longest; /* in multiples */
-    atomic_int is_odd;                 /* a range is empty, or neither begins nor ends where it may */
+    atomic_int is_odd;                 /* a range is empty, or begins or ends where none may */
 } tally;
 
 static int count_rows(void *context, int64_t first, int64_t last) {
@@ -89,6 +105,34 @@ static void check_ranges(void) {
     }
 }
 
+/* Ranges of more rows than there can be: nobody looks at them. */
+typedef struct {
+    int64_t count, multiple;
+    _Atomic int64_t done;
+    atomic_int is_odd;
+} long_tally;
+
+static int count_length(void *context, int64_t first, int64_t last) {
+    long_tally *t = context;
+    const int may_end = last == t->count || (last < t->count && last % t->multiple == 0);
+    if (first < 0 || first >= last || first % t->multiple || !may_end) atomic_store(&t->is_odd, 1);
+    atomic_fetch_add(&t->done, last - first);
+    return Q35_OK;
+}
+
+static void check_many_rows(void) {
+    static const int64_t counts[] = {INT64_C(1) << 31, (INT64_C(1) << 31) + 7, (INT64_C(1) << 53) + 1, INT64_MAX};
+    static const int64_t multiples[] = {1, 3, 16, INT64_C(1) << 40, INT64_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (size_t j = 0; j < sizeof multiples / sizeof *multiples; j++)
+            for (int threads = 1; threads <= 7; threads += 3) {
+                long_tally t = {.count = counts[i], .multiple = multiples[j]};
+                q35_set_num_threads(threads);
+                q35_parallel(count_length, &t, t.count, t.multiple, LEAST_WORK - 1);
+                expect(t.done == t.count && !t.is_odd, "of many rows, not each is done once");
+            }
+}
+
 static int status_of(void *context, int64_t first, int64_t last) {
     const unsigned char *status = context;
     for (int64_t row = first; row < last; row++)
@@ -118,9 +162,31 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     int wanted, inside, most, is_held;
-    int late_ms; /* how much later than the caller's a worker's range is done */
+    int late_us; /* how much later than the caller's a worker's range is done */
+    void (*meanwhile)(void); /* what a worker does amid that */
     atomic_int done, is_over;
 } meeting;
+
+static const int signals[] = {SIGINT, SIGTERM, SIGALRM, SIGUSR1};
+
+static int late_us = 5000;
+#if defined(PLANT_A_RACE) || defined(PLANT_A_RANGE)
+static int planted;
+#endif
+
+static void take_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
+}
+
+static int blocked(void) {
+    sigset_t mask;
+    int number = 0;
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) number += sigismember(&mask, signals[i]);
+    return number;
+}
 
 static meeting a_meeting_of(int wanted) {
     return (meeting){.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .wanted = wanted};
@@ -142,12 +208,18 @@ static int meet(void *context, int64_t first, int64_t last) {
     wait_until_all_are_in(m);
     pthread_mutex_unlock(&m->lock);
     if (!is_caller) {
-        sigset_t blocked;
-        pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-        expect(sigismember(&blocked, SIGINT) == 1, "a worker takes the caller's signals");
-        pause_ms(m->late_ms);
+        expect(blocked() == sizeof signals / sizeof *signals, "a worker takes the caller's signals");
+        pause_us(m->late_us / 2);
+        if (m->meanwhile != NULL) m->meanwhile();
+        pause_us(m->late_us / 2);
     }
     expect(!m->is_over, "a range is done after the call is over");
+#ifdef PLANT_A_RACE
+    planted += 1;
+#endif
+#ifdef PLANT_A_RANGE
+    last -= planted++ == 0;
+#endif
     atomic_fetch_add(&m->done, (int)(last - first));
     pthread_mutex_lock(&m->lock);
     m->inside--;
@@ -158,17 +230,18 @@ static int meet(void *context, int64_t first, int64_t last) {
 /* Let exactly so many threads be in ranges at once, of which workers are late. */
 static void expect_threads(int threads, int64_t count, int wanted) {
     meeting m = a_meeting_of(wanted);
-    m.late_ms = 5;
+    m.late_us = late_us;
     const int had = workers;
     q35_set_num_threads(threads);
     is_caller = 1;
     expect(q35_parallel(meet, &m, count, 1, LEAST_WORK) == Q35_OK, "a range that failed, where none did");
-    int done = atomic_load(&m.done);
-#ifdef PLANT_A_LATE_RANGE
-    done -= threads == 3;
-#endif
+    const int done = atomic_load(&m.done);
     atomic_store(&m.is_over, 1);
     expect(done == count, "the call is over before its ranges are");
+    expect(blocked() == 0, "the caller's signals are blocked");
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &cancelling);
+    expect(cancelling == PTHREAD_CANCEL_ENABLE, "the caller cannot be cancelled any more");
     expect(m.most == wanted, "more threads than there should be");
     expect(workers == (had > wanted - 1 ? had : wanted - 1), "another number of workers than are needed");
 }
@@ -189,9 +262,10 @@ static int wake_all(void *context, int64_t first, int64_t last) {
 }
 
 static void check_numbers_of_threads(void) {
-    expect(workers == 0, "workers before they are needed");
+    const int had = workers;
     for (int few = 1; few >= -1; few--) expect_threads(few, MANY, 1);
     expect_threads(INT32_MIN, MANY, 1);
+    expect(workers == had, "workers before they are needed");
     expect_threads(8, 3, 3); /* no more threads than ranges */
     expect_threads(2, MANY, 2);
     expect_threads(3, MANY, 3);
@@ -222,6 +296,7 @@ static void expect_child(void) {
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
+        take_signals(); /* a worker may have forked, who takes none */
         alarm(2 * WAIT_SECONDS);
         expect_threads(2, MANY, 2);
         expect_threads(3, MANY, 3);
@@ -260,6 +335,90 @@ static void check_two_callers(int may_fork) {
     expect_threads(2, MANY, 2);
 }
 
+/* A fork began before the first call, and ends while it is under way. */
+static atomic_int is_first_fork;
+static pthread_t first_caller;
+
+static void *call_first(void *nothing) {
+    expect_threads(2, MANY, 2);
+    return nothing;
+}
+
+static void call_while_forking(void) {
+    if (!atomic_exchange(&is_first_fork, 0)) return;
+    expect(pthread_create(&first_caller, NULL, call_first, NULL) == 0, "no thread");
+    for (int has_begun = 0; !has_begun; pause_us(100)) {
+        pthread_mutex_lock(&lock);
+        has_begun = workers > 0;
+        pthread_mutex_unlock(&lock);
+    }
+}
+
+static void check_first_call_while_forking(void) {
+    atomic_store(&is_first_fork, 1);
+    pthread_atfork(call_while_forking, NULL, NULL); /* runs before handlers that were there already */
+    expect_child();
+    pthread_join(first_caller, NULL);
+}
+
+/* A process is begun while a caller sleeps until its worker is done. */
+static void check_fork_while_waiting(void) {
+    meeting m = a_meeting_of(2);
+    m.late_us = 40000, m.meanwhile = expect_child;
+    q35_set_num_threads(2);
+    is_caller = 1;
+    expect(q35_parallel(meet, &m, 2, 1, LEAST_WORK) == Q35_OK && m.done == 2, "the call is over before its ranges are");
+}
+
+/* A caller's thread is cancelled while it sleeps so. */
+static void check_cancelled_caller(void) {
+    meeting m = a_meeting_of(2);
+    m.late_us = 60000;
+    q35_set_num_threads(2);
+    pthread_t caller;
+    expect(pthread_create(&caller, NULL, hold, &m) == 0, "no thread");
+    pause_ms(30);
+    pthread_cancel(caller);
+    pthread_join(caller, NULL);
+    expect(m.done == MANY, "a caller that is cancelled leaves its workers alone");
+    expect_threads(2, MANY, 2);
+}
+
+/* Short calls from two threads, of which either may start workers. */
+static int add_rows(void *context, int64_t first, int64_t last) {
+    atomic_fetch_add((atomic_int *)context, (int)(last - first));
+    if (first % 7 == 0) pause_us(300);
+    return Q35_OK;
+}
+
+static void *call_often(void *nothing) {
+    for (int turn = 0; turn < 150; turn++) {
+        atomic_int done = 0;
+        q35_set_num_threads(9 + turn / 10); /* more workers start */
+        q35_parallel(add_rows, &done, 40, 1, LEAST_WORK);
+        expect(done == 40, "the call is over before its ranges are");
+    }
+    return nothing;
+}
+
+static void check_many_calls(void) {
+    pthread_t other;
+    expect(pthread_create(&other, NULL, call_often, NULL) == 0, "no thread");
+    call_often(NULL);
+    pthread_join(other, NULL);
+}
+
+static void check_late_waits(void) {
+    atomic_store(&is_slow, 1);
+    for (late_us = 0; late_us < 3000; late_us += 200) {
+        expect_threads(8, 16, 8);
+        pause_us(late_us);
+    }
+    atomic_store(&is_slow, 0);
+}
+
+static void wake_callers(void) { pthread_cond_broadcast(&finished); }
+
 /* Who waits, for work or for others' ranges, soon sleeps. */
 static void check_waiting(void) {
     pause_ms(50);
@@ -267,24 +426,31 @@ static void check_waiting(void) {
     pause_ms(300);
     expect(seconds_of(CLOCK_PROCESS_CPUTIME_ID) - idle < 0.1, "workers without work use the processor");
     meeting m = a_meeting_of(2);
-    m.late_ms = 300;
+    m.late_us = 300000, m.meanwhile = wake_callers; /* for nothing, as may happen */
     q35_set_num_threads(2);
     is_caller = 1;
     const double waiting = seconds_of(CLOCK_THREAD_CPUTIME_ID);
     q35_parallel(meet, &m, 2, 1, LEAST_WORK);
+    expect(m.done == 2, "the call is over before its ranges are");
     expect(seconds_of(CLOCK_THREAD_CPUTIME_ID) - waiting < 0.1, "a caller that waits uses the processor");
 }
 
 int main(int count, char **arguments) {
     const int may_fork = count < 2 || strcmp(arguments[1], "no-fork") != 0;
+    take_signals();
     alarm(60);
     expect_ranges(MANY, 1, LEAST_WORK, 1); /* one thread unless more are asked for */
+    if (may_fork) check_first_call_while_forking();
     check_numbers_of_threads();
     check_waiting();
+    check_late_waits();
     check_ranges();
+    check_many_rows();
     check_statuses(2, 13);
     check_two_callers(may_fork);
-    if (may_fork) expect_child();
+    check_many_calls();
+    check_cancelled_caller();
+    if (may_fork) check_fork_while_waiting();
     check_most_threads();
     check_statuses(256, 64);
     printf("all is shared as it should be\n");

@@ -1,8 +1,8 @@
 /* Ranges of columns or rows, side by side; each is written by one thread alone.
  *
  * Workers start once and then wait for work, as a thread's start takes longer than a small matrix. The caller does not
- * wait for them: it takes ranges itself until none is left, and then waits only for those that a worker has begun, so
- * that a worker which is late costs nothing. One call at a time has the workers; another call meanwhile works alone.
+ * wait for them: it takes ranges itself until none is left, and then waits only for workers that have joined, so that
+ * one which wakes late costs nothing. One call at a time has the workers; another call meanwhile works alone.
  */
 #include "common.h"
 
@@ -32,7 +32,6 @@ typedef struct {
 
 static atomic_int thread_count = 1;
 
-static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* whoever changes what follows holds it */
 static pthread_cond_t posted = PTHREAD_COND_INITIALIZER, finished = PTHREAD_COND_INITIALIZER;
 static int workers;         /* threads that were started */
@@ -93,7 +92,8 @@ static void in_child(void) {
     current = NULL;
     atomic_store(&busy, 0);
 }
-static void prepare(void) { pthread_atfork(before_fork, in_parent, in_child); }
+/* From the start: handlers that a first call registers are not run in the child of a fork that is under way. */
+__attribute__((constructor)) static void watch_forks(void) { pthread_atfork(before_fork, in_parent, in_child); }
 
 /* Start workers until there are so many, or no more can be had. The caller's signals are not for them. */
 static void start_workers(int wanted) {
@@ -109,7 +109,6 @@ static void start_workers(int wanted) {
 
 /* Offer the job to workers; return whether they were free. */
 static int post(shared_job *job, int helpers) {
-    pthread_once(&prepared, prepare);
     pthread_mutex_lock(&lock);
     const int is_free = !engaged;
     if (is_free) {
@@ -145,9 +144,12 @@ int q35_parallel(range_work work, void *context, int64_t count, int64_t multiple
 
     shared_job job = {.work = work, .context = context, .count = count, .multiple = multiple, .pieces = pieces,
                       .ranges = ranges};
+    int cancelling;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancelling); /* or workers would go on with a job that is gone */
     const int helped = post(&job, (int)least(threads, ranges) - 1);
     take_ranges(&job);
     if (helped) withdraw();
+    pthread_setcancelstate(cancelling, NULL);
     for (int i = 0; i < ranges; i++)
         if (job.status[i] != Q35_OK) return job.status[i];
     return Q35_OK;
