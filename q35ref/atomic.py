@@ -64,6 +64,18 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         file.write(text.encode())
 
 
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Refuse what :func:`open_atomic` would refuse, before anything takes time. Errors: OSError.
+
+    >>> require_writable("gone/report.json")
+    Traceback (most recent call last):
+    FileNotFoundError: [Errno 2] no such folder: 'gone'
+    """
+    target, _ = _destination(path)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"expected a folder that can be written to, got {target.parent}", str(path))
+
+
 def _destination(path: str | os.PathLike[str]) -> tuple[Path, int | None]:
     """Return where links lead, and the permissions of the file that is there, if any."""
     name = os.fspath(path)

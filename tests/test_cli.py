@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -46,11 +47,40 @@ def test_ctrl_c_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (done.exit_code, done.stderr) == (130, "Interrupted.\n")
 
 
-def test_a_folder_that_cannot_be_written_to_is_known_before_the_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+def unwritable(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a folder be one that cannot be written to; root may write anywhere."""
+    asked = os.W_OK | os.X_OK
+    monkeypatch.setattr("os.access", lambda path, mode: (Path(path), mode) != (folder.resolve(), asked))
+
+
+def test_where_a_report_cannot_be_written_is_known_before_the_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "closed" / "report")
+    unwritable(tmp_path / "closed", monkeypatch)
     monkeypatch.setattr("q35ref.oracle.check", lambda *_, **__: pytest.fail("checked"))
-    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write anywhere
-    done = run("check", "numpy", "--json", "report.json")
-    assert (done.exit_code, done.stderr) == (2, "Error: report.json: the folder cannot be written to\n")
+    closed = f"expected a folder that can be written to, got {tmp_path.resolve() / 'closed'}"
+    told = {
+        "closed/report": closed,
+        "link": closed,
+        "closed": "expected a regular file or none, got a folder",
+        "gone/report": "no such folder",
+    }
+    for path, message in told.items():
+        done = run("check", "numpy", "--json", str(tmp_path / path))
+        assert (done.exit_code, done.stderr) == (2, f"Error: {tmp_path / path}: {message}\n")
+    done = run("check", "numpy", "--html", "/dev/null")
+    assert (done.exit_code, "got a device, pipe or socket" in done.stderr) == (2, True)
+
+
+def test_a_report_goes_where_a_link_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether or not the folder that holds the link can be written to."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "link").symlink_to(tmp_path / "report")
+    unwritable(tmp_path / "closed", monkeypatch)
+    done = run("check", "numpy", "--only", "pack.bytes", "--json", str(tmp_path / "closed" / "link"))
+    assert (done.exit_code, (tmp_path / "report").is_file()) == (0, True)
 
 
 def test_quiet_prints_failures_and_the_summary_only() -> None:

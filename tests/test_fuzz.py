@@ -143,6 +143,34 @@ def test_a_message_that_is_no_short_printable_line_is_found(text: str) -> None:
         require_line("error", text)
 
 
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that this process and those that it starts have for temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["planted-crash", "planted-sleep"])
+def test_a_process_that_dies_leaves_no_folder(name: str, places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mutation, "PATIENCE", 1)
+    assert mutation.fuzz(find(name), runs=20).failed
+    assert list(places.iterdir()) == []
+
+
+def test_what_commands_the_terminal_is_found_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the message's length too, and though click would drop it."""
+    seed = (SEEDS / "header" / "empty").read_bytes()
+    for command in ("\\u001b[2J", "safe\\rEVIL", "\\u0085", "\\f", "x" * 2000 + "\\u001b[2J"):
+        data = seed.replace(b'"pt"', f'"{command}"'.encode())
+        assert data != seed
+        find("header").run(data)
+        with monkeypatch.context() as planted:
+            planted.setattr("q35ref.cli.checkpoint.printable", str)
+            with pytest.raises(BadMessage, match="inspect: not one printable line"):
+                find("header").run(data)
+
+
 def header_with_error_ratio(ratio: float) -> bytes:
     """Return a seed whose record says that errors are so many times their bound."""
     seed = (SEEDS / "header" / "even-dense-0").read_bytes()
@@ -226,10 +254,9 @@ def test_atheris_reaches_new_code() -> None:
 
 
 @needs_atheris
-def test_atheris_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+def test_atheris_leaves_no_folder(places: Path) -> None:
     assert not coverage.fuzz(find("index"), runs=20).failed
-    assert list(tmp_path.iterdir()) == []
+    assert list(places.iterdir()) == []
 
 
 @needs_atheris

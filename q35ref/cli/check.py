@@ -1,6 +1,5 @@
 """``q35ref check``: judge an implementation."""
 
-import os
 import sys
 from collections import Counter
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 import click
 
 import q35ref.oracle as oracle
-from q35ref.atomic import write_text
+from q35ref.atomic import require_writable, write_text
 from q35ref.cli.output import UsageProblem
 from q35ref.oracle.cases import LEVELS
 from q35ref.oracle.foreign.abi import ABIS
@@ -87,11 +86,10 @@ def check(
     if len(set(reports)) < len(reports):
         raise UsageProblem("--json, --html, --junit: expected different files")
     for wanted in reports:
-        folder = wanted.absolute().parent
-        if wanted.is_dir() or not folder.is_dir():
-            raise UsageProblem(f"{wanted}: no such folder, or a folder itself")
-        if not os.access(folder, os.W_OK):  # known before the checks, not after them
-            raise UsageProblem(f"{wanted}: the folder cannot be written to")
+        try:
+            require_writable(wanted)
+        except OSError as error:
+            raise UsageProblem(f"{wanted}: {error.strerror}") from error
     left = MOST_FINDINGS
     told: Counter[str] = Counter()
 

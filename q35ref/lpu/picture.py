@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from q35ref.atomic import open_atomic
+from q35ref.atomic import open_atomic, require_writable
 from q35ref.lpu.plan import Plan
 from q35ref.lpu.program import OPERATIONS, Program, Records
 from q35ref.lpu.timing import activity, phases
@@ -39,8 +39,10 @@ def require_possible(path: Path) -> None:
     """Refuse a place that is no file's, a name that says no format of pictures, and a system without matplotlib, with
     NoPicture: before anything takes time."""
     require_matplotlib()
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise NoPicture(f"{path}: no such folder, or a folder itself")
+    try:
+        require_writable(path)
+    except OSError as error:
+        raise NoPicture(f"{path}: {error.strerror}") from error
     if path.suffix not in SUFFIXES:
         raise NoPicture(f"{path.name}: expected a name that ends in {', '.join(SUFFIXES)}")
 

@@ -1,6 +1,7 @@
 """The engine that is always there: seeds and mutations of them, in a process that may die."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -61,7 +62,10 @@ def _supervised(target: Target, options: list[str]) -> tuple[dict[str, Any], flo
         progress.write_bytes(NUMBER.pack(-1))
         command = [sys.executable, "-m", "tools.fuzz.worker", target.name, str(progress), *options]
         with complaints.open("wb") as stderr:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+            environment = {**os.environ, "TMPDIR": folder}  # what a process that is killed leaves goes with it
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
         try:
             hangs = _watched(process, progress, max(PATIENCE, PATIENCE * target.seconds))
         finally:

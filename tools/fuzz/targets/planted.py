@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tools.fuzz.target import Target, documented
+from tools.fuzz.targets.scratch import folder
 
 
 def _wrong(does: Callable[[], object]) -> Callable[[bytes], None]:
@@ -19,13 +20,20 @@ def _wrong(does: Callable[[], object]) -> Callable[[bytes], None]:
     return run
 
 
+def _abort() -> None:
+    """End the process, whose folder stays."""
+    folder("planted")
+    os.abort()
+
+
 def _hang() -> None:
     while True:
         pass
 
 
 def _sleep() -> None:
-    """Wait without taking processor time."""
+    """Wait without taking processor time, until the process is killed, whose folder stays."""
+    folder("planted")
     os.read(os.pipe()[0], 1)
 
 
@@ -43,7 +51,7 @@ def _warn() -> None:
 
 
 FOUND: Final = (
-    Target("planted-crash", "ends the process", _wrong(os.abort), seconds=0.5),
+    Target("planted-crash", "ends the process", _wrong(_abort), seconds=0.5),
     Target("planted-hang", "works for ever", _wrong(_hang), seconds=0.5),
     Target("planted-sleep", "waits for ever", _wrong(_sleep), seconds=0.5),
     Target("planted-hog", "takes 64 MB", _wrong(lambda: bytearray(1 << 26)), seconds=0.5),
