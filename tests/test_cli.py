@@ -1,5 +1,6 @@
 """The command: exit statuses, clear errors, and what it prints."""
 
+import errno
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import safetensors.numpy
 from click.testing import CliRunner, Result
 
 from q35ref import demo as job
+from q35ref.atomic import write_text
 from q35ref.cli import main
 from q35ref.cli.explain import drawing
 
@@ -69,9 +71,35 @@ def test_where_a_report_cannot_be_written_is_known_before_the_checks(
     }
     for path, message in told.items():
         done = run("check", "numpy", "--json", str(tmp_path / path))
-        assert (done.exit_code, done.stderr) == (2, f"Error: {tmp_path / path}: {message}\n")
+        assert (done.exit_code, done.stderr) == (2, f"Error: --json {tmp_path / path}: {message}\n")
     done = run("check", "numpy", "--html", "/dev/null")
     assert (done.exit_code, "got a device, pipe or socket" in done.stderr) == (2, True)
+
+
+def test_two_reports_in_one_place_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("report")
+    for other in ("report", "./report", "link", str(tmp_path / "report")):
+        done = run("check", "numpy", "--json", "report", "--html", other)
+        assert (done.exit_code, done.stderr) == (2, "Error: --json, --html, --junit: expected different files\n")
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_report_that_cannot_be_written_is_named_and_the_others_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write = write_text
+
+    def full(path: Path, text: str) -> None:
+        if path.name == "h":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(importlib.import_module("q35ref.cli.check"), "write_text", full)
+    done = run("check", "numpy", "--only", "pack.bytes", "--html", "h", "--json", "j", "--junit", "x")
+    assert (done.exit_code, done.stderr) == (2, "Error: --html h: not written: No space left on device\n")
+    assert {path.name for path in tmp_path.iterdir()} == {"j", "x"}
 
 
 def test_a_report_goes_where_a_link_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

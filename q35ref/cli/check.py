@@ -1,7 +1,9 @@
 """``q35ref check``: judge an implementation."""
 
+import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -82,14 +84,15 @@ def check(
     Exit status: 0 all passed, 1 a check failed, 2 wrong usage or nothing was checked.
     """
     operations = [name for name in require.split(",") if name]
-    reports = [path for path in (json_path, html_path, junit_path) if path is not None]
-    if len(set(reports)) < len(reports):
-        raise UsageProblem("--json, --html, --junit: expected different files")
-    for wanted in reports:
+    asked = {"--json": json_path, "--html": html_path, "--junit": junit_path}
+    reports = {option: path for option, path in asked.items() if path is not None}
+    if len({os.path.realpath(path) for path in reports.values()}) < len(reports):
+        raise UsageProblem(f"{', '.join(asked)}: expected different files")
+    for option, path in reports.items():
         try:
-            require_writable(wanted)
+            require_writable(path)
         except OSError as error:
-            raise UsageProblem(f"{wanted}: {error.strerror}") from error
+            raise UsageProblem(f"{option} {path}: {error.strerror}") from error
     left = MOST_FINDINGS
     told: Counter[str] = Counter()
 
@@ -119,11 +122,21 @@ def check(
     except (ValueError, RuntimeError, VectorFileError) as error:
         raise UsageProblem(str(error)) from error
     click.echo(report.summary())
-    try:
-        written = (json_path, report.to_json), (junit_path, report.to_junit), (html_path, lambda: to_html(report))
-        for path, text in written:
-            if path is not None:
-                write_text(path, text().encode(errors="backslashreplace").decode())  # paths need not be UTF-8
-    except OSError as error:
-        raise UsageProblem(f"{error.filename}: {error.strerror}") from error
+    texts: dict[str, Callable[[], str]] = {
+        "--json": report.to_json,
+        "--html": partial(to_html, report),
+        "--junit": report.to_junit,
+    }
+    lost = [problem for option, path in reports.items() if (problem := _write(option, path, texts[option]()))]
+    if lost:
+        raise UsageProblem("; ".join(lost))
     sys.exit(report.exit_status)
+
+
+def _write(option: str, path: Path, text: str) -> str:
+    """Write a report; return why it could not be written, or nothing."""
+    try:
+        write_text(path, text.encode(errors="backslashreplace").decode())  # paths need not be UTF-8
+    except OSError as error:
+        return f"{option} {path}: not written: {error.strerror}"
+    return ""
