@@ -28,7 +28,7 @@ def test_quantize_prints_each_matrix_and_the_total(tmp_path: Path) -> None:
     assert re.search(r"second\.weight +5x1 +72\.0000 ", result.stdout)
     assert "group size 16, narrow gain 2, layout dense, method minmax" in result.stdout
     assert "203 weights in 2 tensors" in result.stdout
-    assert "No weight is farther from its restored value than the theorem allows." in result.stdout
+    assert "As measured: no weight is farther from its restored value than the theorem allows." in result.stdout
     assert len(inspect_file(tmp_path / "t").quantized) == 2
 
 
@@ -76,7 +76,9 @@ def test_inspect_prints_quantized_and_plain_tensors(tmp_path: Path) -> None:
     measured = run("inspect", tmp_path / "t", "--original", tmp_path / "s")
     assert recorded.exit_code == measured.exit_code == 0
     assert f"{tmp_path}/t: {(tmp_path / 't').stat().st_size:,} bytes\n  format: pt\n" in recorded.stdout
-    assert "as recorded" in recorded.stdout
+    assert "errors as recorded" in recorded.stdout
+    assert "As recorded: no weight is farther" in recorded.stdout
+    assert "As measured: no weight is farther" in measured.stdout
     assert f"against {tmp_path}/s" in measured.stdout
     for name in ("first.weight", "ids", "nothing.weight"):
         assert name in recorded.stdout

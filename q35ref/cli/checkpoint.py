@@ -168,7 +168,7 @@ def quantize(
         )
     found = Path(destination)
     written = sum(file.stat().st_size for file in (found.iterdir() if found.is_dir() else [found]))
-    print_records(Inspection(destination, written, {}, [], records, None))
+    print_records(Inspection(destination, written, {}, [], records, None), "As measured")
 
 
 # fmt: on
@@ -228,13 +228,13 @@ def print_inspection(found: Inspection, original: str | None, *, as_json: bool) 
     if found.quantized:
         measured = "as recorded at quantization" if original is None else f"against {printable(original)}"
         click.echo(f"\nQuantized tensors, errors {measured}:")
-        print_records(found)
+        print_records(found, "As recorded" if original is None else "As measured")
     if found.plain:
         click.echo("\nTensors stored as they are:")
         print_plain(found.plain)
 
 
-def print_records(found: Inspection) -> None:
+def print_records(found: Inspection, how: str) -> None:
     """Print a table of quantized tensors, and their total; settings that all of them share go above the table."""
     settings = {heading: [str(getattr(record, key)) for record in found.quantized] for heading, key in SETTINGS.items()}
     shared = {heading: values[0] for heading, values in settings.items() if len(set(values)) == 1}
@@ -266,9 +266,10 @@ def print_records(found: Inspection) -> None:
         f" {float(found.bits_per_weight):.4f} bits a weight; RMSE {show(total.rmse)}"
     )
     if total.within_bound:
-        click.echo("No weight is farther from its restored value than the theorem allows.")
+        verdict = "no weight is farther from its restored value than the theorem allows."
     else:
-        click.echo("A WEIGHT IS FARTHER FROM ITS RESTORED VALUE THAN THE THEOREM ALLOWS, or overflows float32.")
+        verdict = "A WEIGHT IS FARTHER FROM ITS RESTORED VALUE THAN THE THEOREM ALLOWS, or overflows float32."
+    click.echo(f"{how}: {verdict}")
 
 
 def print_plain(tensors: Iterable[TensorInfo]) -> None:
