@@ -58,7 +58,9 @@ def compiles(source: str, *flags: str) -> str:
 
 EMPTY = "int main(void) { return 0; }\n"
 SANITIZE = "address,undefined"
-SANITIZERS = () if compiles(EMPTY, f"-fsanitize={SANITIZE}") else (f"-fsanitize={SANITIZE}",)
+NO_ADDRESS = compiles(EMPTY, f"-fsanitize={SANITIZE}")
+needs_address = pytest.mark.skipif(bool(NO_ADDRESS), reason=f"the compiler has no address sanitizer: {NO_ADDRESS}")
+SANITIZERS = () if NO_ADDRESS else (f"-fsanitize={SANITIZE}",)
 """Options for the sanitizers of addresses and undefined behaviour, where the compiler has them."""
 
 NO_THREAD = compiles(EMPTY, "-fsanitize=thread", "-pthread")
@@ -97,7 +99,7 @@ def outcome(*command: str | Path) -> tuple[int, str, str]:
     done = run(words)
     if UNPLACED in done.stderr and shutil.which("setarch"):
         done = run(["setarch", "-R", *words])
-    if UNPLACED in done.stderr or "setarch" in done.stderr:
+    if UNPLACED in done.stderr or "setarch" in done.stderr:  # the system's limit: the program did not begin
         pytest.skip(f"the thread sanitizer cannot lay out its memory here: {done.stderr.strip()}")
     return done.returncode, done.stdout, done.stderr
 

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Wrapped:
+class Wrapped(ABC):
     """A job with something else done first."""
 
     job: Job
@@ -96,9 +97,9 @@ class Wrapped:
     def places(self) -> tuple[Place, ...]:
         return self.job.places
 
+    @abstractmethod
     def first(self) -> None:
-        """Do what goes wrong before the job; each kind of job that wraps one has its own."""
-        raise NotImplementedError
+        """Do what goes wrong before the job."""
 
     def run(self) -> Quality | None:
         self.first()

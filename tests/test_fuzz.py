@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.native_kernel import compiles
+from tests.native_kernel import needs_address
 from tools.fuzz import coverage, libfuzzer, mutation, native
 from tools.fuzz.cli import main
 from tools.fuzz.make_seeds import MOST_BYTES, WRITERS, every_seed, faults
@@ -35,9 +35,6 @@ RUNS = {
 NATIVE_RUNS = 1500
 """And of the C entry points."""
 
-EMPTY = "int main(void) { return 0; }\n"
-NO_ADDRESS = compiles(EMPTY, "-fsanitize=address,undefined")
-needs_address = pytest.mark.skipif(bool(NO_ADDRESS), reason=f"the compiler has no address sanitizer: {NO_ADDRESS}")
 needs_atheris = pytest.mark.skipif(bool(coverage.lack()), reason=coverage.lack())
 needs_libfuzzer = pytest.mark.skipif(bool(native.lack()), reason=native.lack())
 

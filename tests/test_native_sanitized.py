@@ -10,15 +10,13 @@ import pytest
 
 from q35ref.backends.native.build import build
 from q35ref.backends.native.library import load
-from tests.native_kernel import EMPTY, ISAS, SANITIZE, compiles, library_of, needs_native
+from tests.native_kernel import EMPTY, ISAS, SANITIZE, compiles, library_of, needs_address, needs_native
 
 pytestmark = [needs_native, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[1]
-NO_ADDRESS = compiles(EMPTY, f"-fsanitize={SANITIZE}")
 NO_SIMDE = compiles(f"#include <simde/x86/avx512.h>\n{EMPTY}")
 needs_simde = pytest.mark.skipif(bool(NO_SIMDE), reason=f"Debian's libsimde-dev is not installed: {NO_SIMDE}")
-needs_address = pytest.mark.skipif(bool(NO_ADDRESS), reason=f"the compiler has no address sanitizer: {NO_ADDRESS}")
 
 OVERRUN = """
 import ctypes
