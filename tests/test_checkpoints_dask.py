@@ -1,14 +1,16 @@
 """Dask as the one who does the work: the same bytes, a dead worker's task is done again, a bounded number of times."""
 
+import concurrent.futures
 import contextlib
 import importlib
 import importlib.util
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +39,25 @@ def cluster() -> Iterator[Any]:
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None
     ) as found:
         yield found
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], list[Any]]:
+    """Return what calls its argument when the tasks are sent, and returns the list that their futures will be in."""
+    distributed = importlib.import_module("distributed")
+
+    def watch(then: Callable[[], None]) -> list[Any]:
+        futures, send = [], distributed.Client.map
+
+        def sending(client: Any, *arguments: Any, **settings: Any) -> list[Any]:
+            futures.extend(send(client, *arguments, **settings))
+            then()
+            return futures
+
+        monkeypatch.setattr(distributed.Client, "map", sending)
+        return futures
+
+    return watch
 
 
 @distributed_only
@@ -113,9 +134,60 @@ def test_an_address_where_nobody_answers_is_refused(tmp_path: Path, monkeypatch:
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
-@pytest.mark.parametrize("status", ["cancelled", "lost"])
-def test_a_cluster_that_goes_away_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str) -> None:
-    """With a stand-in for the package: the client of a dead scheduler has its tasks cancelled."""
+@distributed_only
+def test_a_result_that_dies_with_its_worker_is_made_again(
+    tmp_path: Path, sent: Callable[[Callable[[], None]], list[Any]]
+) -> None:
+    """The worker dies when its first result is known and not read: lost, says Dask, until it is there anew."""
+    source, seen = sharded_model(tmp_path / "source"), set[str]()
+    quantize_file(source, tmp_path / "serial")
+    futures = sent(lambda: None)
+
+    def end_of_the_worker(name: str, done: int, total: int) -> None:
+        end = time.monotonic() + 60
+        if "lost" not in seen:
+            os.kill(single.workers[0].pid, signal.SIGKILL)
+        while "lost" not in seen and time.monotonic() < end:
+            seen.update(future.status for future in futures)
+
+    with importlib.import_module("distributed").LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None
+    ) as single:
+        runner = on_cluster(single.scheduler_address)
+        quantize_file(source, tmp_path / "target", runner=runner, progress=end_of_the_worker)
+    assert "lost" in seen
+    assert digests(tmp_path / "target") == digests(tmp_path / "serial")
+
+
+@distributed_only
+def test_a_scheduler_that_is_killed_is_one_line(
+    tmp_path: Path, sent: Callable[[Callable[[], None]], list[Any]]
+) -> None:
+    model(tmp_path / "s")
+    address = tmp_path / "address.json"
+    options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *options]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
+        while not address.exists() or not address.stat().st_size:
+            assert scheduler.poll() is None
+            time.sleep(0.05)
+        sent(scheduler.kill)
+        where = json.loads(address.read_text())["address"]
+        result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", where])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: dask: the scheduler went away, or cancelled a task (")
+    assert result.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["address.json", "s"]
+
+
+@pytest.mark.parametrize("error", [concurrent.futures.CancelledError, ConnectionResetError])
+def test_a_cluster_that_goes_away_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """With a stand-in for the package: the tasks are cancelled, or the connection ends while a result is on its way."""
+
+    def lose() -> None:
+        raise error("two\nlines")
 
     class Client(contextlib.nullcontext[None]):
         loop = None
@@ -124,15 +196,20 @@ def test_a_cluster_that_goes_away_is_one_line(tmp_path: Path, monkeypatch: pytes
             super().__init__()
 
         def map(self, task: object, jobs: list[object], key: list[str], **settings: object) -> list[SimpleNamespace]:
-            return [SimpleNamespace(key=name, status=status) for name in key]
+            return [SimpleNamespace(key=name, result=lose) for name in key]
 
-    comm = SimpleNamespace(get_address_host_port=str)
-    stand_in = SimpleNamespace(Client=Client, as_completed=lambda futures, loop: iter(futures), comm=comm)
+    stand_in = SimpleNamespace(
+        Client=Client,
+        as_completed=lambda futures, loop: iter(futures),
+        comm=SimpleNamespace(get_address_host_port=str),
+        CancelledError=concurrent.futures.CancelledError,
+        KilledWorker=MemoryError,
+    )
     monkeypatch.setitem(sys.modules, "distributed", stand_in)
     model(tmp_path / "s")
     result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", "tcp://x:1"])
     assert result.exit_code == 2
-    assert result.stderr == f"Error: dask: the scheduler went away, or cancelled a task ({status})\n"
+    assert result.stderr == f"Error: dask: the scheduler went away, or cancelled a task ({error.__name__})\n"
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 

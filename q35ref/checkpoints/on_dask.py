@@ -63,12 +63,13 @@ def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -
                 for future in distributed.as_completed(futures, loop=client.loop):
                     number = numbers[future.key]
                     starting(jobs[number])  # Dask does not say when: a job is told of when its end is known
-                    if future.status not in ("finished", "error"):
-                        raise DaskUnavailable(f"dask: the scheduler went away, or cancelled a task ({future.status})")
                     try:
-                        outcome: Outcome = future.result()
+                        outcome: Outcome = future.result()  # waits anew if the worker has died since, its result unread
                     except distributed.KilledWorker as error:
                         raise worker_died(jobs[number], error.allowed_failures + 1, "a worker of Dask") from error
+                    except (distributed.CancelledError, OSError) as error:
+                        how = type(error).__name__
+                        raise DaskUnavailable(f"dask: the scheduler went away, or cancelled a task ({how})") from error
                     future.release()
                     yield number, outcome.result()
             finally:
