@@ -37,12 +37,12 @@ def spoken(client: PipeClient) -> None:
     assert client._process.stdout is not None
     poll = select.poll()
     poll.register(client._process.stdout, select.POLLIN)
-    assert poll.poll(9000)
+    assert poll.poll(60_000)
 
 
 def begun(folder: Path) -> None:
     """Wait until a client has made a file of this name."""
-    until = time.monotonic() + 9
+    until = time.monotonic() + 60
     while not (folder / "begun").exists():
         assert time.monotonic() < until
         time.sleep(0.002)
@@ -130,7 +130,7 @@ def test_after_lines_that_cannot_be_read_another_is_waited_for_three_times_in_va
 
 def test_a_byte_order_mark_is_shown_by_each_problem(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """For each, the client is started anew; nothing more is waited for."""
-    monkeypatch.setattr(pipe, "GRACE", 9)
+    monkeypatch.setattr(pipe, "GRACE", 60)
     client = start("printf '\\357\\273\\277'; while read -r l; do echo 01 01; done")
     spoken(client)
     since = time.monotonic()
@@ -138,7 +138,7 @@ def test_a_byte_order_mark_is_shown_by_each_problem(start: Start, monkeypatch: p
         outcome = client.observe(UNPACK)
         assert "it begins with a UTF-8 byte order mark" in outcome.result.type_name
         assert client._process is None
-    assert time.monotonic() - since < 5
+    assert time.monotonic() - since < 30
 
 
 def test_a_part_of_a_byte_order_mark_belongs_to_the_first_line_too(start: Start) -> None:
@@ -169,42 +169,42 @@ def test_a_mark_after_an_answer_is_a_line_that_nobody_asked_for(start: Start) ->
 @pytest.mark.parametrize(
     ("script", "problem", "said"),
     [
-        ("read -r l; sleep 9", UNPACK, "no answer within 0.25 s"),
-        ("read -r l; printf '01\\r'; sleep 9", UNPACK, "no answer within 1.25 s, only '01' without the end of a line"),
-        ("sleep 9", LARGE, "no answer within 0.25 s, nor was the whole request read"),
+        ("read -r l; sleep 60", UNPACK, "no answer within 0.25 s"),
+        ("read -r l; printf '01\\r'; sleep 60", UNPACK, "no answer within 1.25 s, only '01' without the end of a line"),
+        ("sleep 60", LARGE, "no answer within 0.25 s, nor was the whole request read"),
         (
-            "printf 01; sleep 9",
+            "printf 01; sleep 60",
             LARGE,
             "no answer within 1.25 s, only '01' without the end of a line, nor was the whole request read",
         ),
-        ("echo; sleep 9", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
-        ("echo 01; sleep 9", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
+        ("echo; sleep 60", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
+        ("echo 01; sleep 60", LARGE, "the client answered, but did not read the whole request within 1.25 s"),
     ],
 )
 def test_what_does_not_answer_in_time_is_ended(
     start: Start, script: str, problem: Problem, said: str, tmp_path: Path
 ) -> None:
-    """It would go on for seconds; one that says something has more time for it, as on a busy machine."""
+    """It would go on for a minute; one that says something has more time for it, as on a busy machine."""
     begins = "head -c 8192 > /dev/null; " if problem is LARGE else ""
     client = start(f": > {tmp_path / 'begun'}; {begins}{script}", 1.25 if "1.25" in said else 0.25)
     begun(tmp_path)
     since = time.monotonic()
     assert told(client.observe(problem)) == ("hang", said)
-    assert time.monotonic() - since < 6
+    assert time.monotonic() - since < 30
     assert client._process is None
 
 
 def test_what_a_client_started_ends_with_it(start: Start, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "held")
     end = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
-    client = start(f"exec 9> {tmp_path / 'held'}; echo x >&9; sleep 9 & read -r l; read -r l")
+    client = start(f"exec 9> {tmp_path / 'held'}; echo x >&9; sleep 60 & read -r l; read -r l")
     poll = select.poll()
     poll.register(end, select.POLLIN)
-    assert poll.poll(9000)
+    assert poll.poll(60_000)
     assert os.read(end, 2) == b"x\n"
     client.close()
     client.close()
-    assert poll.poll(1000)
+    assert poll.poll(30_000)
     assert os.read(end, 1) == b""
     os.close(end)
 
@@ -233,14 +233,14 @@ def test_a_client_is_closed_whatever_has_become_of_it(start: Start) -> None:
 @pytest.mark.parametrize(
     ("script", "problem", "death"),
     [
-        ("read -r l; exec >&-; sleep 9", UNPACK, "the client closed its output"),
+        ("read -r l; exec >&-; sleep 60", UNPACK, "the client closed its output"),
         (
-            "read -r l; printf 01; exec >&-; sleep 9",
+            "read -r l; printf 01; exec >&-; sleep 60",
             UNPACK,
             "the client closed its output; its last line had no end: '01'",
         ),
-        ("exec 0<&-; sleep 9", LARGE, "the client closed its input"),
-        ("sleep 9 & : > BEGUN; read -r l; exit 3", UNPACK, "the client ended with status 3"),
+        ("exec 0<&-; sleep 60", LARGE, "the client closed its input"),
+        ("sleep 60 & : > BEGUN; read -r l; exit 3", UNPACK, "the client ended with status 3"),
     ],
 )
 def test_who_closes_a_pipe_has_half_a_second_to_end(
@@ -260,14 +260,14 @@ def test_who_closes_a_pipe_has_half_a_second_to_end(
     monkeypatch.setattr(subprocess.Popen, "wait", impatient)
     since = time.monotonic()
     assert told(client.observe(problem)) == ("exit", death)
-    assert time.monotonic() - since < 4
+    assert time.monotonic() - since < 30
     assert waited == [0.5, None]
 
 
 def test_a_request_need_not_be_read_by_who_answers_soon(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """For a while after its input is closed it may still answer: half a second, if nobody changes that."""
-    monkeypatch.setattr(pipe, "GRACE", 9)
-    client = start("head -c 9 > /dev/null; exec 0<&-; sleep 0.05; echo '! too large'; sleep 9")
+    monkeypatch.setattr(pipe, "GRACE", 60)
+    client = start("head -c 9 > /dev/null; exec 0<&-; sleep 0.05; echo '! too large'; sleep 60")
     outcome = client._once(LARGE)
     assert (outcome.raised, outcome.faults) == ("too large", ())
 

@@ -95,32 +95,32 @@ def test_a_process_that_does_not_answer_is_told_and_started_again(start: Start, 
 def test_what_does_not_answer_in_time_is_ended_with_all_that_it_started(
     start: Start, done: str, tmp_path: Path
 ) -> None:
-    """Its child would hold a pipe open for seconds. Half of an answer is none."""
+    """Its child would hold a pipe open for a minute. Half of an answer is none."""
     os.mkfifo(tmp_path / "held")
     end = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
     held = f"import time; os.open({str(tmp_path / 'held')!r}, os.O_WRONLY); "
-    made = start(held + replies(f"os.fork(); {done}; time.sleep(5)"), timeout=0.25)
+    made = start(held + replies(f"os.fork(); {done}; time.sleep(60)"), timeout=0.25)
     begun = time.monotonic()
     assert made.request({}) == Death("hang", "no answer within 0.25 s")
     poll = select.poll()
     poll.register(end, select.POLLIN)
-    assert poll.poll(1000)
+    assert poll.poll(30_000)
     assert os.read(end, 1) == b""
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 30
     os.close(end)
 
 
 @pytest.mark.parametrize("begun", ["pass", "os.read(source, 8192)"])
 def test_what_does_not_read_is_ended_in_time(start: Start, begun: str) -> None:
     """Also if it begins to, so that there is room for a little more."""
-    made = start(f"read(); say('{{\"map\": {{}}}}'); {begun}; import time; time.sleep(5)", timeout=0.3)
+    made = start(f"read(); say('{{\"map\": {{}}}}'); {begun}; import time; time.sleep(60)", timeout=0.3)
     since = time.monotonic()
     assert made.request({"text": 300_000 * "x"}) == Death("hang", "no answer within 0.3 s")
-    assert time.monotonic() - since < 4
+    assert time.monotonic() - since < 30
 
 
 def test_a_process_that_ended_is_told_though_what_it_started_holds_the_pipe(start: Start) -> None:
-    made = start(replies("import time; time.sleep(5) if not os.fork() else os._exit(3)"), timeout=2)
+    made = start(replies("import time; time.sleep(60) if not os.fork() else os._exit(3)"), timeout=2)
     assert made.request({}) == Death("exit", "the process ended with status 3")
 
 
@@ -134,7 +134,7 @@ def test_a_process_that_closes_its_pipe_and_lives_on_is_waited_for_no_longer_tha
         waited.append(timeout)
         return wait(self, None if timeout is None else timeout / 1000)
 
-    made = start(replies("os.close(sink); import time; time.sleep(30)"))
+    made = start(replies("os.close(sink); import time; time.sleep(60)"))
     monkeypatch.setattr(subprocess.Popen, "wait", impatient)
     assert made.request({}) == Death("crash", "its process closed the pipe to the oracle")
     assert waited == [5, None]
@@ -160,7 +160,7 @@ def test_what_cannot_be_loaded_says_why(start: Start, body: str, why: str) -> No
 def test_what_is_not_loaded_in_time_is_ended(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "START_TIMEOUT", 0.05)
     with pytest.raises(CannotStart, match=r"^it was not loaded within 0\.05 s$"):
-        start("import time; time.sleep(5)")
+        start("import time; time.sleep(60)")
 
 
 def test_a_kernel_has_a_minute_to_be_loaded() -> None:
