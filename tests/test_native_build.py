@@ -85,7 +85,9 @@ def test_a_library_older_than_its_sources_is_not_used(monkeypatch: pytest.Monkey
     assert "not built from these sources" in present()["native"]
     shown = CliRunner().invoke(doctor, env={"COLUMNS": "300"}).output
     assert "cannot be used" in shown
-    assert "missing" not in next(line for line in shown.splitlines() if "backend native" in line)
+    line = next(line for line in shown.splitlines() if "backend native" in line)
+    assert "used by q35ref.quantize" in line, "and it raises: NumPy does not take its place"
+    assert "missing" not in line
 
 
 @pytest.mark.usefixtures("fresh")
@@ -146,6 +148,7 @@ def test_without_a_compiler_the_rest_works(tmp_path: Path) -> None:
     shown = python("-m", "q35ref", "doctor").stdout
     assert "missing" in next(line for line in shown.splitlines() if "backend native" in line)
     assert "install a C compiler" in shown
+    assert "used by q35ref.quantize" in next(line for line in shown.splitlines() if "backend numpy" in line)
     done = python("-m", "q35ref", "check", "native")
     assert done.returncode == 2
     assert "target native: the native kernel is not built" in done.stderr

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import click
 from rich.table import Table
 
-from q35ref.backends import present
+from q35ref.backends import fastest, present
 from q35ref.backends.native.library import NativeUnavailable, load
 from q35ref.cli.output import console
 from q35ref.demo import WEIGHTS_PACKAGE, WEIGHTS_REQUIREMENT
@@ -36,7 +36,7 @@ def doctor() -> None:
     table.add_row("q35ref", "", __version__, "")
     table.add_row("Python", "", platform.python_version(), "")
     reasons = present()
-    used = "numpy" if reasons["native"] else "native"
+    used = _used()
     for name, reason in reasons.items():
         chosen = "used by q35ref.quantize and q35ref.matmul" if name == used else "checks"
         table.add_row(f"backend {name}", chosen, *((_lack(), reason) if reason else (_details(name), "")))
@@ -46,6 +46,14 @@ def doctor() -> None:
     weights = find_spec(WEIGHTS_PACKAGE) is not None
     table.add_row("trained weights", "q35ref demo", "present" if weights else "missing", _weights_command(weights))
     console().print(table)
+
+
+def _used() -> str:
+    """Return the backend that is asked by default: also a native kernel that is there and will only raise an error."""
+    try:
+        return fastest().name
+    except ValueError:
+        return "native"
 
 
 def _lack() -> str:
