@@ -80,7 +80,6 @@ def wait(name, done, total):
         print("half way", flush=True)
         signal.pause()
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins with it ignored
 checkpoints.quantize_file(sys.argv[1] + "/source", sys.argv[1] + "/target", progress=wait)
 """
 

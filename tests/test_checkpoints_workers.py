@@ -150,13 +150,12 @@ def test_workers_share_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STALLED = """
-import signal, sys
+import sys
 from pathlib import Path
 from q35ref.checkpoints import in_processes, quantize_file
 from tests.sharded_files import Stalling, wrapping
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(sys.argv[1])
     quantize_file(folder / "source", folder / "target", runner=wrapping(in_processes(2), Stalling, folder / "marks"))
 """
