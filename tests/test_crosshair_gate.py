@@ -128,12 +128,16 @@ def test_misspelt_post_is_refused(tmp_path: Path, misspelt: str) -> None:
 
 
 def test_impossible_pre_fails(tmp_path: Path) -> None:
-    """CrossHair only remarks on it; sampling finds nothing to check either."""
+    """CrossHair only remarks on it; sampling finds nothing to check either, which no excuse is for."""
     impossible = GOOD.replace("0 <= x <= 100", "x > 1 and x * x == 3")
-    problems = problems_of(tmp_path, plant(tmp_path, impossible))
+    expected = plant(tmp_path, impossible)
+    problems = problems_of(tmp_path, expected)
     assert any("no verdict on 'post: 2 * _ <= x <= 2 * _ + 1'" in problem for problem in problems)
     assert any("Unable to meet precondition" in problem for problem in problems)
     assert any("sampling: laws.planted.halve: violated: nothing is shown" in problem for problem in problems)
+    excused = problems_of(tmp_path, expected, {"laws.planted.halve": EXCUSE})
+    assert [problem for problem in excused if "sampling: laws.planted.halve: violated: nothing is shown" in problem]
+    assert not [problem for problem in excused if "Unable to meet precondition" in problem]
 
 
 def test_false_post_fails(tmp_path: Path) -> None:

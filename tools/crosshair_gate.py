@@ -40,6 +40,9 @@ NOT_CONFIRMED: Final = "Not confirmed."
 MOST_EXCUSED: Final = 4
 """At most one in this many contracts may be excused."""
 
+UNDECIDED: Final = (NOT_CONFIRMED, "PreconditionFailed: ", "Unable to meet precondition")
+"""How a verdict begins that is none: the last where the time was too short to meet a ``pre:``, which sampling does."""
+
 _LINE: Final = re.compile(r"(.+?):(\d+): (?:info|error): (.*)")
 
 
@@ -186,7 +189,7 @@ def judge(contract: Contract, messages: Mapping[int, list[str]], excuse: Excuse 
         for text in messages.get(line, []):
             if text == CONFIRMED and line in conditions:
                 continue
-            if excuse and (text == NOT_CONFIRMED or text.startswith("PreconditionFailed: ")):
+            if excuse and text.startswith(UNDECIDED):
                 continue
             yield f"{contract.name}: line {line}: {text}"
     for line, condition in conditions.items():
