@@ -86,7 +86,7 @@ def test_a_library_older_than_its_sources_is_not_used(monkeypatch: pytest.Monkey
     shown = CliRunner().invoke(doctor, env={"COLUMNS": "300"}).output
     assert "cannot be used" in shown
     line = next(line for line in shown.splitlines() if "backend native" in line)
-    assert "used by q35ref.quantize" in line, "and it raises: NumPy does not take its place"
+    assert "asked by q35ref.quantize" in line, "and it raises: NumPy does not take its place"
     assert "missing" not in line
 
 
@@ -94,6 +94,10 @@ def test_a_library_older_than_its_sources_is_not_used(monkeypatch: pytest.Monkey
 def test_a_library_that_is_not_there_or_no_library_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("Q35_NATIVE_LIBRARY", str(tmp_path / "gone.so"))
     with pytest.raises(ValueError, match=r"Q35_NATIVE_LIBRARY: the native kernel .*gone\.so cannot be loaded"):
+        fastest()
+    (tmp_path / "loop.so").symlink_to("loop.so")
+    monkeypatch.setenv("Q35_NATIVE_LIBRARY", str(tmp_path / "loop.so"))
+    with pytest.raises(ValueError, match=r"Q35_NATIVE_LIBRARY: the native kernel .*loop\.so cannot be loaded"):
         fastest()
     monkeypatch.delenv("Q35_NATIVE_LIBRARY")
     monkeypatch.setattr(loader, "LIBRARY", tmp_path / "gone.so")
@@ -148,7 +152,7 @@ def test_without_a_compiler_the_rest_works(tmp_path: Path) -> None:
     shown = python("-m", "q35ref", "doctor").stdout
     assert "missing" in next(line for line in shown.splitlines() if "backend native" in line)
     assert "install a C compiler" in shown
-    assert "used by q35ref.quantize" in next(line for line in shown.splitlines() if "backend numpy" in line)
+    assert "asked by q35ref.quantize" in next(line for line in shown.splitlines() if "backend numpy" in line)
     done = python("-m", "q35ref", "check", "native")
     assert done.returncode == 2
     assert "target native: the native kernel is not built" in done.stderr

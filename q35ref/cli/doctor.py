@@ -36,9 +36,9 @@ def doctor() -> None:
     table.add_row("q35ref", "", __version__, "")
     table.add_row("Python", "", platform.python_version(), "")
     reasons = present()
-    used = _used()
+    asked = _asked()
     for name, reason in reasons.items():
-        chosen = "used by q35ref.quantize and q35ref.matmul" if name == used else "checks"
+        chosen = "asked by q35ref.quantize and q35ref.matmul" if name == asked else "checks"
         table.add_row(f"backend {name}", chosen, *((_lack(), reason) if reason else (_details(name), "")))
     for name, purpose, command in PARTS:
         found = _version(name)
@@ -48,8 +48,8 @@ def doctor() -> None:
     console().print(table)
 
 
-def _used() -> str:
-    """Return the backend that is asked by default: also a native kernel that is there and will only raise an error."""
+def _asked() -> str:
+    """Return the backend that is asked by default: the native kernel also where it only raises an error."""
     try:
         return fastest().name
     except ValueError:

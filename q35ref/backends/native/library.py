@@ -54,7 +54,7 @@ class Library:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._functions = ctypes.CDLL(str(path.resolve()))
+            self._functions = ctypes.CDLL(os.path.realpath(path))  # unlike Path.resolve, it takes a loop of links
             for name, arguments in SIGNATURES.items():
                 function = getattr(self._functions, name)
                 function.argtypes, function.restype = arguments, c_int
