@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import importlib.util
 import json
+import multiprocessing.spawn
 import os
 import signal
 import subprocess
@@ -41,23 +42,22 @@ def cluster() -> Iterator[Any]:
         yield found
 
 
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], list[Any]]:
-    """Return what calls its argument when the tasks are sent, and returns the list that their futures will be in."""
-    distributed = importlib.import_module("distributed")
+@contextlib.contextmanager
+def ended(process: "subprocess.Popen[Any]") -> Iterator["subprocess.Popen[Any]"]:
+    """Yield a process that does not outlive the block."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
-    def watch(then: Callable[[], None]) -> list[Any]:
-        futures, send = [], distributed.Client.map
 
-        def sending(client: Any, *arguments: Any, **settings: Any) -> list[Any]:
-            futures.extend(send(client, *arguments, **settings))
-            then()
-            return futures
-
-        monkeypatch.setattr(distributed.Client, "map", sending)
-        return futures
-
-    return watch
+def wait_until(true: Callable[[], bool]) -> None:
+    """Wait until something is so, for a minute at most."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @distributed_only
@@ -135,13 +135,17 @@ def test_an_address_where_nobody_answers_is_refused(tmp_path: Path, monkeypatch:
 
 
 @distributed_only
-def test_a_result_that_dies_with_its_worker_is_made_again(
-    tmp_path: Path, sent: Callable[[Callable[[], None]], list[Any]]
-) -> None:
+def test_a_result_that_dies_with_its_worker_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker dies when its first result is known and not read: lost, says Dask, until it is there anew."""
     source, seen = sharded_model(tmp_path / "source"), set[str]()
     quantize_file(source, tmp_path / "serial")
-    futures = sent(lambda: None)
+    distributed = importlib.import_module("distributed")
+    futures: list[Any] = []
+    send = distributed.Client.map
+
+    def sending(client: Any, *arguments: Any, **settings: Any) -> list[Any]:
+        futures.extend(send(client, *arguments, **settings))
+        return futures
 
     def end_of_the_worker(name: str, done: int, total: int) -> None:
         end = time.monotonic() + 60
@@ -150,7 +154,8 @@ def test_a_result_that_dies_with_its_worker_is_made_again(
         while "lost" not in seen and time.monotonic() < end:
             seen.update(future.status for future in futures)
 
-    with importlib.import_module("distributed").LocalCluster(
+    monkeypatch.setattr(distributed.Client, "map", sending)
+    with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", memory_limit=None
     ) as single:
         runner = on_cluster(single.scheduler_address)
@@ -160,31 +165,72 @@ def test_a_result_that_dies_with_its_worker_is_made_again(
 
 
 @distributed_only
-def test_a_scheduler_that_is_killed_is_one_line(
-    tmp_path: Path, sent: Callable[[Callable[[], None]], list[Any]]
-) -> None:
-    model(tmp_path / "s")
-    address = tmp_path / "address.json"
+def test_a_scheduler_that_is_killed_is_one_line(tmp_path: Path) -> None:
+    """Though Dask's client would write about it by itself."""
+    source, address = model(tmp_path / "s"), tmp_path / "address.json"
     options = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(address)]
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", *options]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
-        while not address.exists() or not address.stat().st_size:
-            assert scheduler.poll() is None
-            time.sleep(0.05)
-        sent(scheduler.kill)
+    with ended(subprocess.Popen(command, stderr=subprocess.DEVNULL)) as scheduler:
+        wait_until(lambda: address.exists() and address.stat().st_size > 0)
         where = json.loads(address.read_text())["address"]
-        result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", where])
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Error: dask: the scheduler went away, or cancelled a task (")
-    assert result.stderr.count("\n") == 1
+        command = [sys.executable, "-m", "q35ref", "quantize", str(source), str(tmp_path / "t"), "--dask", where]
+        with ended(subprocess.Popen(command, stderr=subprocess.PIPE, text=True)) as run:
+            wait_until(lambda: len(list(tmp_path.iterdir())) > 2)  # until it writes
+            time.sleep(2)  # until its tasks wait: there is no worker
+            scheduler.kill()
+            _, said = run.communicate(timeout=60)
+    assert run.returncode == 2
+    assert said.startswith("Error: dask: no result for tensor ")
+    assert "CancelledError: " in said
+    assert said.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["address.json", "s"]
 
 
-@pytest.mark.parametrize("error", [concurrent.futures.CancelledError, ConnectionResetError])
+@distributed_only
+def test_a_cluster_without_workers_is_waited_for_as_long_as_it_says(tmp_path: Path) -> None:
+    distributed = importlib.import_module("distributed")
+    with (
+        importlib.import_module("dask").config.set({"distributed.scheduler.no-workers-timeout": "1 s"}),
+        distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as empty,
+        pytest.raises(DaskUnavailable, match=r"^dask: no result for tensor \S+: NoWorkerError: .* without any"),
+    ):
+        quantize_file(model(tmp_path / "s"), tmp_path / "t", runner=on_cluster(empty.scheduler_address))
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@distributed_only
+def test_a_local_cluster_is_not_without_workers_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers are gone, and their nannies with them."""
+    distributed = importlib.import_module("distributed")
+    monkeypatch.setattr(on_dask, "LONELY_SECONDS", 1)
+    start = distributed.LocalCluster
+
+    def without(**settings: Any) -> Any:
+        return start(**{**settings, "n_workers": 0})
+
+    monkeypatch.setattr(distributed, "LocalCluster", without)
+    with pytest.raises(DaskUnavailable, match="NoWorkerError"):
+        quantize_file(model(tmp_path / "s"), tmp_path / "t", runner=on_cluster())
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@distributed_only
+def test_a_local_cluster_that_does_not_start_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where its worker is killed at once."""
+    source = model(tmp_path / "s")
+    monkeypatch.setattr(multiprocessing.spawn, "_python_exe", b"/bin/false")
+    result = CliRunner().invoke(main, ["quantize", str(source), str(tmp_path / "t"), "--dask", "local"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: dask: the local cluster did not start: ")
+    assert result.stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+@pytest.mark.parametrize("error", [concurrent.futures.CancelledError, ConnectionResetError, ImportError])
 def test_a_cluster_that_goes_away_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
-    """With a stand-in for the package: the tasks are cancelled, or the connection ends while a result is on its way."""
+    """With a stand-in for the package: tasks are cancelled, the connection ends, a worker has no q35ref."""
 
     def lose() -> None:
         raise error("two\nlines")
@@ -202,14 +248,13 @@ def test_a_cluster_that_goes_away_is_one_line(
         Client=Client,
         as_completed=lambda futures, loop: iter(futures),
         comm=SimpleNamespace(get_address_host_port=str),
-        CancelledError=concurrent.futures.CancelledError,
         KilledWorker=MemoryError,
     )
     monkeypatch.setitem(sys.modules, "distributed", stand_in)
     model(tmp_path / "s")
     result = CliRunner().invoke(main, ["quantize", str(tmp_path / "s"), str(tmp_path / "t"), "--dask", "tcp://x:1"])
     assert result.exit_code == 2
-    assert result.stderr == f"Error: dask: the scheduler went away, or cancelled a task ({error.__name__})\n"
+    assert result.stderr == f"Error: dask: no result for tensor first.weight: {error.__name__}: two\n"
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 

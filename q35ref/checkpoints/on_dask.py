@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Final
 
 from q35ref.backends.native.library import THREADS_VARIABLE
+from q35ref.checkpoints.errors import printable
 from q35ref.checkpoints.jobs import Job
 from q35ref.checkpoints.runners import (
     RETRIES,
@@ -30,12 +31,15 @@ LOCAL: Final = "local"
 CONNECT_SECONDS: Final = 10
 """How long a scheduler may take to answer."""
 
+LONELY_SECONDS: Final = 120
+"""How long the tasks of a local cluster wait while it has no worker: one that died has long been replaced by then."""
+
 INSTALL: Final = "pip install 'q35ref[dask]'"
 """What brings the package."""
 
 
 class DaskUnavailable(RuntimeError):
-    """The package is not installed, or no scheduler answers, or not any more; the text says what to do."""
+    """The package is not installed, no scheduler answers, or it or its workers are of no use; the text says which."""
 
 
 def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -> Runner:
@@ -43,9 +47,11 @@ def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -
 
     ``address`` is a scheduler's, as ``tcp://host:8786``, or ``"local"`` for a new cluster of ``workers`` processes with
     one task each at a time, which ends with the work. Dask does the task of a worker that died again, ``retries`` times
-    on a local cluster, elsewhere as often as its setting ``distributed.scheduler.allowed-failures`` says. For a
-    script that makes a local cluster, what :func:`~q35ref.checkpoints.runners.in_processes` says of scripts holds too.
-    Errors: ValueError; DaskUnavailable, here and while it works.
+    on a local cluster, elsewhere as often as its setting ``distributed.scheduler.allowed-failures`` says; one that was
+    done, its result not read yet, is no failure, and done anew whenever that happens. A cluster without any worker is
+    waited for, elsewhere as long as its setting ``distributed.scheduler.no-workers-timeout`` says: for ever, if it says
+    nothing. For a script that makes a local cluster, what :func:`~q35ref.checkpoints.runners.in_processes` says of
+    scripts holds too. Errors: ValueError; DaskUnavailable, here and while it works.
     """
     check_workers(workers, retries)
     try:
@@ -64,12 +70,12 @@ def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -
                     number = numbers[future.key]
                     starting(jobs[number])  # Dask does not say when: a job is told of when its end is known
                     try:
-                        outcome: Outcome = future.result()  # waits anew if the worker has died since, its result unread
+                        outcome: Outcome = future.result()  # waits again where the result was lost with its worker
                     except distributed.KilledWorker as error:
                         raise worker_died(jobs[number], error.allowed_failures + 1, "a worker of Dask") from error
-                    except (distributed.CancelledError, OSError) as error:
-                        how = type(error).__name__
-                        raise DaskUnavailable(f"dask: the scheduler went away, or cancelled a task ({how})") from error
+                    except Exception as error:  # a job's own are in its outcome: this is about the cluster
+                        tensor = printable(jobs[number].name)
+                        raise DaskUnavailable(f"dask: no result for tensor {tensor}: {_line(error)}") from error
                     future.release()
                     yield number, outcome.result()
             finally:
@@ -84,6 +90,7 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
     """Yield the client of a new cluster on this machine, which ends with the block."""
     settings = {
         "distributed.scheduler.allowed-failures": retries,
+        "distributed.scheduler.no-workers-timeout": f"{LONELY_SECONDS} s",
         "distributed.scheduler.worker-saturation": 1.0,  # no task waits on a worker, to die with another's
     }
     threads = os.environ.get(THREADS_VARIABLE) or str(share(workers))
@@ -91,15 +98,18 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
         with without_interrupts():
-            cluster = distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=None,  # Dask would end a worker at its share of the memory, however much is free
-                dashboard_address="127.0.0.1:0",  # nobody's: any port
-                silence_logs=logging.CRITICAL,
-                env={THREADS_VARIABLE: threads},
-            )
+            try:
+                cluster = distributed.LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=None,  # Dask would end a worker at its share of the memory, however much is free
+                    dashboard_address="127.0.0.1:0",  # nobody's: any port
+                    silence_logs=logging.CRITICAL,
+                    env={THREADS_VARIABLE: threads},
+                )
+            except (RuntimeError, OSError) as error:
+                raise DaskUnavailable(f"dask: the local cluster did not start: {_line(error)}") from error
             stack.enter_context(cluster)
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
 
@@ -107,10 +117,31 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
 @contextlib.contextmanager
 def _remote(distributed: Any, address: str) -> Iterator[Any]:
     """Yield a client of a cluster that is there. Errors: DaskUnavailable."""
+    with _silence():
+        try:
+            distributed.comm.get_address_host_port(address)  # a client that is given no address takes long to go away
+            client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise DaskUnavailable(f"dask: expected a scheduler at {address!r}, found none: {error}") from error
+        with client:
+            yield client
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off the terminal what Dask's client logs of a scheduler that goes away: our error says it in one line."""
+    terminal = logging.StreamHandler  # not what is derived from it, which writes to a file that somebody wanted
+    handlers = [handler for handler in logging.getLogger("distributed").handlers if type(handler) is terminal]
+    levels = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL)
     try:
-        distributed.comm.get_address_host_port(address)  # a client that is given no address takes long to go away
-        client = distributed.Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError) as error:
-        raise DaskUnavailable(f"dask: expected a scheduler at {address!r}, found none: {error}") from error
-    with client:
-        yield client
+        yield
+    finally:
+        for handler, level in zip(handlers, levels, strict=True):
+            handler.setLevel(level)
+
+
+def _line(error: Exception) -> str:
+    """Return an error's kind and the first line of what it says."""
+    return f"{type(error).__name__}: {printable(str(error).partition(chr(10))[0])}"
