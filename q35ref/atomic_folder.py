@@ -91,7 +91,7 @@ def _require_replaceable(target: Path, may_replace: Callable[[Path], bool]) -> N
     if not target.is_dir():
         raise FileExistsError(errno.EEXIST, "expected a folder or nothing, got a file", str(target))
     if any(target.iterdir()) and not may_replace(target):
-        raise FileExistsError(errno.EEXIST, "holds files that are not ours; it is left as it is", str(target))
+        raise FileExistsError(errno.EEXIST, "holds files that would be lost; it is left as it is", str(target))
 
 
 def _permissions(target: Path) -> int | None:

@@ -55,7 +55,7 @@ def test_an_empty_folder_that_is_filled_just_then_stays(tmp_path: Path, monkeypa
 
     target.mkdir()
     monkeypatch.setattr(Path, "rename", fill)
-    with pytest.raises(FileExistsError, match="holds files that are not ours"):
+    with pytest.raises(FileExistsError, match="holds files that would be lost"):
         write_folder(target, {"a": b"new"}, nothing)
     assert (names(tmp_path), names(target)) == (["out"], ["mine"])
 

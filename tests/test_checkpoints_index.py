@@ -245,7 +245,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     (target / "mine").write_bytes(b"1")
-    with pytest.raises(CheckpointError, match=r"target: holds files that are not ours; it is left as it is"):
+    with pytest.raises(CheckpointError, match=r"target: holds files that would be lost; it is left as it is"):
         quantize_file(folder, target)
     with pytest.raises(CheckpointError, match="another file than the source"):
         quantize_file(folder, folder)

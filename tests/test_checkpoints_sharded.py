@@ -119,7 +119,7 @@ def test_the_commands_take_folders(tmp_path: Path) -> None:
     assert (restored.exit_code, restored.stdout) == (0, f"{tmp_path}/back: 3 tensors restored\n")
     refused = run("quantize", source, tmp_path / "t")
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert refused.stderr == f"Error: {tmp_path}/t: holds files that are not ours; it is left as it is\n"
+    assert refused.stderr == f"Error: {tmp_path}/t: holds files that would be lost; it is left as it is\n"
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, OSError, MemoryError])
@@ -145,7 +145,7 @@ def test_of_two_runs_to_one_folder_the_second_is_refused_after_its_work(tmp_path
             assert done == total
             quantize_file(source, target, group_size=16)
 
-    with pytest.raises(CheckpointError, match="target: holds files that are not ours; it is left as it is"):
+    with pytest.raises(CheckpointError, match="target: holds files that would be lost; it is left as it is"):
         quantize_file(source, target, progress=overtake)
     assert digests(target) == digests(tmp_path / "expected")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["expected", "source", "target"]

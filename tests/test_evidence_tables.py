@@ -186,13 +186,13 @@ def a_folder_of_others_is_left_as_it_is(folder: Path) -> None:
     (ours / "figures" / "notes.txt").write_text("x")
     done = CliRunner().invoke(main, ["evidence", str(ours), "--quick"])
     assert done.exit_code == 2
-    assert "holds files that are not ours" in done.output
+    assert "holds files that would be lost" in done.output
     assert (ours / "figures" / "notes.txt").exists()
     folder.mkdir()
     (folder / "precious").write_text("x")
     done = CliRunner().invoke(main, ["evidence", str(folder)])
     assert done.exit_code == 2
-    assert "holds files that are not ours" in done.output
+    assert "holds files that would be lost" in done.output
     assert [path.name for path in folder.iterdir()] == ["precious"]
 
 

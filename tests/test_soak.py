@@ -289,7 +289,7 @@ def test_a_folder_that_is_not_ours_is_not_replaced(tmp_path: Path) -> None:
     (kept / "notes").write_text("mine")
     done = run(*options)
     assert done.exit_code == 2
-    assert "not ours" in done.output
+    assert "would be lost" in done.output
     assert (kept / "notes").read_text() == "mine"
 
 

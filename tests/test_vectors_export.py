@@ -218,7 +218,7 @@ def test_a_folder_with_files_of_others_is_left_as_it_is(tmp_path: Path, foreign:
     before = sorted(path.as_posix() for path in tmp_path.rglob("*"))
     done = run(str(target), "--format", "json")
     assert done.exit_code == 2
-    assert "holds files that are not ours; it is left as it is" in done.output
+    assert "holds files that would be lost; it is left as it is" in done.output
     assert sorted(path.as_posix() for path in tmp_path.rglob("*")) == before
     assert (target / foreign).read_text() == "mine"
 

@@ -6,6 +6,7 @@ see the source and the destination under the paths that they have here, and have
 
 import contextlib
 import importlib
+import importlib.util
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +26,8 @@ from q35ref.checkpoints.runners import (
 )
 from q35ref.quality import Quality
 
+_LOG: Final = logging.getLogger(__name__)
+
 LOCAL: Final = "local"
 """The address that stands for a new cluster of this machine's processes."""
 
@@ -33,6 +36,9 @@ CONNECT_SECONDS: Final = 10
 
 LONELY_SECONDS: Final = 120
 """How long the tasks of a local cluster wait while it has no worker: one that died has long been replaced by then."""
+
+CLOSE_SECONDS: Final = 30
+"""How long a local cluster may take to end."""
 
 INSTALL: Final = "pip install 'q35ref[dask]'"
 """What brings the package."""
@@ -72,7 +78,9 @@ def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -
                     try:
                         outcome: Outcome = future.result()  # waits again where the result was lost with its worker
                     except distributed.KilledWorker as error:
-                        raise worker_died(jobs[number], error.allowed_failures + 1, "a worker of Dask") from error
+                        raise worker_died(
+                            jobs[number], error.allowed_failures + 1, "a worker of Dask, whose log may say why"
+                        ) from error
                     except Exception as error:  # a job's own are in its outcome: this is about the cluster
                         tensor = printable(jobs[number].name)
                         raise DaskUnavailable(f"dask: no result for tensor {tensor}: {_line(error)}") from error
@@ -110,8 +118,14 @@ def _local(distributed: Any, workers: int, retries: int) -> Iterator[Any]:
                 )
             except (RuntimeError, OSError) as error:
                 raise DaskUnavailable(f"dask: the local cluster did not start: {_line(error)}") from error
-            stack.enter_context(cluster)
+            stack.callback(_close, cluster)
         yield stack.enter_context(distributed.Client(cluster, set_as_default=False))
+
+
+def _close(cluster: Any) -> None:
+    """End a cluster. Dask before 2026.8 may wait for ever for a worker that dies meanwhile; it ends with us, then."""
+    with contextlib.suppress(TimeoutError):
+        cluster.close(timeout=CLOSE_SECONDS)
 
 
 @contextlib.contextmanager
@@ -124,7 +138,24 @@ def _remote(distributed: Any, address: str) -> Iterator[Any]:
         except (OSError, ValueError, TypeError) as error:
             raise DaskUnavailable(f"dask: expected a scheduler at {address!r}, found none: {error}") from error
         with client:
+            _ask_workers(client, address)
             yield client
+
+
+def _ask_workers(client: Any, address: str) -> None:
+    """Refuse workers without q35ref, which could not read a task and would end; say if there are none at all.
+
+    What they are asked can be read without it. Errors: DaskUnavailable.
+    """
+    try:
+        found = client.run(importlib.util.find_spec, "q35ref", on_error="return")
+    except OSError as error:
+        raise DaskUnavailable(f"dask: the scheduler at {address!r} went away: {_line(error)}") from error
+    without = sorted(worker for worker, answer in found.items() if answer is None)
+    if without:
+        raise DaskUnavailable(f"dask: expected q35ref installed for every worker, found none for {without[0]}")
+    if not found:
+        _LOG.warning("dask: the scheduler at %r has no worker; waiting for one", address)
 
 
 @contextlib.contextmanager

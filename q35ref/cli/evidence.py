@@ -92,4 +92,4 @@ def _require_ours(folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=f".{folder.name[:60]}.", dir=folder.absolute().parent):
         pass  # it can be written there
     if folder.is_dir() and any(folder.iterdir()) and not _ours(folder):
-        raise UsageProblem(f"{folder}: holds files that are not ours; it is left as it is")
+        raise UsageProblem(f"{folder}: holds files that would be lost; it is left as it is")
