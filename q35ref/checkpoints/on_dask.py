@@ -54,10 +54,11 @@ def on_cluster(address: str = LOCAL, workers: int = 1, retries: int = RETRIES) -
     ``address`` is a scheduler's, as ``tcp://host:8786``, or ``"local"`` for a new cluster of ``workers`` processes with
     one task each at a time, which ends with the work. Dask does the task of a worker that died again, ``retries`` times
     on a local cluster, elsewhere as often as its setting ``distributed.scheduler.allowed-failures`` says; one that was
-    done, its result not read yet, is no failure, and done anew whenever that happens. A cluster without any worker is
-    waited for, elsewhere as long as its setting ``distributed.scheduler.no-workers-timeout`` says: for ever, if it says
-    nothing. For a script that makes a local cluster, what :func:`~q35ref.checkpoints.runners.in_processes` says of
-    scripts holds too. Errors: ValueError; DaskUnavailable, here and while it works.
+    done, its result not read yet, is no failure, and done anew whenever that happens. A local cluster without any
+    worker is waited for two minutes, another as long as its setting ``distributed.scheduler.no-workers-timeout`` says:
+    for ever, if it says nothing. For a script that makes a local cluster, what
+    :func:`~q35ref.checkpoints.runners.in_processes` says of scripts holds too. Errors: ValueError; DaskUnavailable,
+    here and while it works.
     """
     check_workers(workers, retries)
     try:
