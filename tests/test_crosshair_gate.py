@@ -7,7 +7,7 @@ import pytest
 
 from tools import crosshair_gate
 from tools.crosshair_excuses import EXCUSES, NEVER_EXCUSED, Excuse
-from tools.crosshair_gate import Limits, compare_listings, find_modules, judge, listing, read_report
+from tools.crosshair_gate import UNMET, Limits, compare_listings, find_modules, judge, listing, read_report
 
 GOOD = '''
 def halve(x: int) -> int:
@@ -30,7 +30,7 @@ def cube(x: int, y: int, z: int) -> None:
 '''
 
 EXCUSE = Excuse("nonlinear", "fermat_three")
-LIMITS = Limits(condition=5, excused=0.5, process=60)
+LIMITS = Limits(condition=5, excused=0.5, unmet=1, process=60)
 
 
 def plant(root: Path, source: str, name: str = "planted") -> list[str]:
@@ -128,16 +128,28 @@ def test_misspelt_post_is_refused(tmp_path: Path, misspelt: str) -> None:
 
 
 def test_impossible_pre_fails(tmp_path: Path) -> None:
-    """CrossHair only remarks on it; sampling finds nothing to check either, which no excuse is for."""
+    """CrossHair only remarks on it; sampling finds nothing to check either."""
     impossible = GOOD.replace("0 <= x <= 100", "x > 1 and x * x == 3")
-    expected = plant(tmp_path, impossible)
-    problems = problems_of(tmp_path, expected)
+    problems = problems_of(tmp_path, plant(tmp_path, impossible))
     assert any("no verdict on 'post: 2 * _ <= x <= 2 * _ + 1'" in problem for problem in problems)
     assert any("Unable to meet precondition" in problem for problem in problems)
     assert any("sampling: laws.planted.halve: violated: nothing is shown" in problem for problem in problems)
-    excused = problems_of(tmp_path, expected, {"laws.planted.halve": EXCUSE})
-    assert [problem for problem in excused if "sampling: laws.planted.halve: violated: nothing is shown" in problem]
-    assert not [problem for problem in excused if "Unable to meet precondition" in problem]
+
+
+def test_an_excuse_is_none_for_an_impossible_pre(tmp_path: Path) -> None:
+    impossible = GOOD.replace("0 <= x <= 100", "x > 1 and x * x == 3")
+    problems = problems_of(tmp_path, plant(tmp_path, impossible), {"laws.planted.halve": EXCUSE})
+    assert any(UNMET in problem for problem in problems)
+    assert any("sampling: laws.planted.halve: violated: nothing is shown" in problem for problem in problems)
+
+
+@pytest.mark.parametrize(("unmet", "problems"), [(5, 0), (1e-6, 1)])
+def test_an_excused_contract_whose_pre_was_not_met_in_time_has_more(
+    unmet: float, problems: int, tmp_path: Path
+) -> None:
+    limits = Limits(condition=5, excused=1e-6, unmet=unmet, process=60)
+    told = problems_of(tmp_path, plant(tmp_path, HARD), {"laws.planted.cube": EXCUSE}, limits)
+    assert len([text for text in told if UNMET in text]) == problems
 
 
 def test_false_post_fails(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_byte_order_mark_is_shown_by_each_problem(start: Start, monkeypatch: p
         outcome = client.observe(UNPACK)
         assert "it begins with a UTF-8 byte order mark" in outcome.result.type_name
         assert client._process is None
-    assert time.monotonic() - since < 30
+    assert time.monotonic() - since < 5
 
 
 def test_a_part_of_a_byte_order_mark_belongs_to_the_first_line_too(start: Start) -> None:
@@ -190,7 +190,7 @@ def test_what_does_not_answer_in_time_is_ended(
     begun(tmp_path)
     since = time.monotonic()
     assert told(client.observe(problem)) == ("hang", said)
-    assert time.monotonic() - since < 30
+    assert time.monotonic() - since < 6
     assert client._process is None
 
 
@@ -204,7 +204,7 @@ def test_what_a_client_started_ends_with_it(start: Start, tmp_path: Path) -> Non
     assert os.read(end, 2) == b"x\n"
     client.close()
     client.close()
-    assert poll.poll(30_000)
+    assert poll.poll(1000)
     assert os.read(end, 1) == b""
     os.close(end)
 
@@ -260,7 +260,7 @@ def test_who_closes_a_pipe_has_half_a_second_to_end(
     monkeypatch.setattr(subprocess.Popen, "wait", impatient)
     since = time.monotonic()
     assert told(client.observe(problem)) == ("exit", death)
-    assert time.monotonic() - since < 30
+    assert time.monotonic() - since < 4
     assert waited == [0.5, None]
 
 

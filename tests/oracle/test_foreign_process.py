@@ -104,9 +104,9 @@ def test_what_does_not_answer_in_time_is_ended_with_all_that_it_started(
     assert made.request({}) == Death("hang", "no answer within 0.25 s")
     poll = select.poll()
     poll.register(end, select.POLLIN)
-    assert poll.poll(30_000)
+    assert poll.poll(1000)
     assert os.read(end, 1) == b""
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 4
     os.close(end)
 
 
@@ -116,7 +116,7 @@ def test_what_does_not_read_is_ended_in_time(start: Start, begun: str) -> None:
     made = start(f"read(); say('{{\"map\": {{}}}}'); {begun}; import time; time.sleep(60)", timeout=0.3)
     since = time.monotonic()
     assert made.request({"text": 300_000 * "x"}) == Death("hang", "no answer within 0.3 s")
-    assert time.monotonic() - since < 30
+    assert time.monotonic() - since < 4
 
 
 def test_a_process_that_ended_is_told_though_what_it_started_holds_the_pipe(start: Start) -> None:
